@@ -1,0 +1,61 @@
+import type { ByteRange, ByteSink } from '#core'
+import type { ExpireInfo, Headers } from './contract.ts'
+
+/** Where to read and what to say there. */
+export interface ReadRequest {
+  readonly url: string
+  readonly headers: Headers
+}
+
+/** A resource as its origin describes it. */
+export interface Resource {
+  /** Bytes; undefined when the origin does not tell. */
+  readonly contentLength: number | undefined
+  /** False: only the whole can be read, from its start. Undefined: not known before it was tried. */
+  readonly supportsRange: boolean | undefined
+  readonly expireInfo: ExpireInfo
+  /** Response headers worth handing on to who asked, lower-case names. */
+  readonly headers: Headers
+}
+
+export interface ReadOptions {
+  /** Exactly these bytes. Fails with `source.not_supported` when the origin cannot, before any byte was given. */
+  readonly range?: ByteRange
+  /**
+   * Fail with `source.changed` when the origin's validators are others than these. Empty validators match anything.
+   */
+  readonly ifMatch?: ExpireInfo
+  readonly signal: AbortSignal
+}
+
+/**
+ * The host's side of a ResourceClient: checked, retried, one shape for built-ins and plugins. All failures are
+ * `source.*` Failures whose message names the URL (credentials and query values left out) and the cause.
+ */
+export interface Source {
+  readonly scheme: string
+  /** True when reads stay on this host and the resource is no task of the swarm (`file`). */
+  readonly local: boolean
+  /** Describes the resource without reading its body. */
+  describe(request: ReadRequest, signal: AbortSignal): Promise<Resource>
+  /** Whether the resource is another one than `info` describes. Never throws: a failure is a warning and a "no". */
+  isExpired(request: ReadRequest, info: ExpireInfo, signal: AbortSignal): Promise<boolean>
+  /**
+   * Gives the bytes to `sink`, in order, at the sink's pace, until all were given or the sink is full. A connection
+   * that breaks is resumed where it broke (with `ifMatch` or the validators of the first answer), with growing pauses.
+   * Ends well only when every byte announced was given: a body too short or too long is `source.broken`.
+   */
+  read(request: ReadRequest, sink: ByteSink, options: ReadOptions): Promise<ReadResult>
+}
+
+export interface ReadResult {
+  readonly bytes: number
+  /** The validators of the version that was read. */
+  readonly expireInfo: ExpireInfo
+}
+
+/** Finds the source of a URL: built-ins first, then plugins. */
+export interface Sources {
+  /** Fails with `source.unknown_scheme` or `plugin.broken`. */
+  for(url: string): Promise<Source>
+}

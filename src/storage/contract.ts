@@ -1,0 +1,138 @@
+import type { ByteSink, PieceRecord, Signer } from '#core'
+
+/** What is known of a task when its storage is opened. */
+export interface TaskMeta {
+  readonly taskId: string
+  readonly url: string
+  readonly tag: string
+  readonly application: string
+  readonly filteredQueryParams: readonly string[]
+  readonly pieceLength: number
+  /** See `versionOf`; a task of another version is another content. */
+  readonly version: string
+  readonly etag: string
+  readonly lastModified: string
+  /** Bytes; undefined until the origin was read to its end. */
+  readonly contentLength: number | undefined
+  /** Response headers of the origin, lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** A signature over `recordBytes` of a piece, and what it was made with. */
+export interface PieceSignature {
+  readonly signer: string
+  readonly signature: Uint8Array
+  /** The content length the signer put into the record, if any. */
+  readonly contentLength: number | undefined
+}
+
+/** A piece that is on disk and was checked. Never changes, never goes but with its task. */
+export interface HeldPiece {
+  readonly number: number
+  readonly offset: number
+  readonly length: number
+  /** CRC-32/ISO-HDLC, for peers that know nothing better. */
+  readonly crc32: number
+  /** BLAKE3 per block, as in PieceRecord. */
+  readonly blocks: Uint8Array
+  /** Who signed it, when the piece has a record. */
+  readonly signature: PieceSignature | undefined
+  /** Peer id of the parent it came from; empty for the source. */
+  readonly parentId: string
+  readonly traffic: 'source' | 'peer'
+  readonly costMs: number
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+}
+
+/** What the bytes of a piece have to match. Without any the bytes are digested, not checked (the source, a stock peer). */
+export interface Expectation {
+  readonly blocks?: Uint8Array
+  readonly crc32?: number
+}
+
+export type UnsignedPiece = Pick<HeldPiece, 'number' | 'offset' | 'length' | 'crc32' | 'blocks'> & {
+  readonly contentLength: number | undefined
+}
+
+/**
+ * Writes a run of pieces, in order: a sink for their bytes. While the content length is unknown, a whole piece is held
+ * only when a byte behind it came or the end was told, so that the last piece is known to be the last.
+ */
+export interface PieceWriter extends ByteSink, AsyncDisposable {
+  /**
+   * All bytes are written and every whole piece of the run is held. With `eof` the content ends here: this settles an
+   * unknown content length, and fails with `source.broken` where a known one says otherwise. Without it, bytes of a
+   * piece that is not whole are thrown away. A failed write or check rejects.
+   */
+  end(options?: { eof?: boolean }): Promise<void>
+}
+
+export interface WriteOptions {
+  /** Number of the first piece of the run. */
+  readonly first: number
+  /** Number behind the last piece of the run; without it, to the end of the content. */
+  readonly end?: number
+  readonly from: { readonly traffic: 'source' } | { readonly traffic: 'peer'; readonly parentId: string }
+  /** What a piece has to match; asked once per piece, before its first block is checked. */
+  expect?(number: number): Expectation
+  /** Makes the record's signature as soon as a piece from the source is whole, or hands on the one a parent sent. */
+  sign?(piece: UnsignedPiece): PieceSignature | undefined
+}
+
+/** One task on this host's disk. */
+export interface StoredTask {
+  readonly meta: TaskMeta
+  /** Bytes; undefined until known. */
+  readonly contentLength: number | undefined
+  /** Learns the length from who may say it (the origin, the scheduler). Fails when it contradicts what is known. */
+  setContentLength(length: number): Promise<void>
+  /** Number of pieces; undefined until the length is known. */
+  readonly pieceCount: number | undefined
+  /** The length is known and every piece is held. A task of 0 bytes is complete at once. */
+  readonly complete: boolean
+  piece(number: number): HeldPiece | undefined
+  /** Held pieces by number, ascending. */
+  pieces(): HeldPiece[]
+  /** Bytes held. */
+  readonly heldBytes: number
+  /** Called for each piece that becomes held from now on, after it is on the journal. Returns the way to stop. */
+  onPiece(listener: (piece: HeldPiece) => void): () => void
+  write(options: WriteOptions): PieceWriter
+  /** Reads held bytes at `offset` into `target`, from its start; resolves to the number of bytes read. */
+  read(offset: number, target: Uint8Array): Promise<number>
+  /** The record of a held piece that was signed. */
+  record(number: number): PieceRecord | undefined
+  /**
+   * Makes the output file, by reflink, hard link or copy, whichever is safe: under a temporary name in the same
+   * directory, then renamed. With `range`, only these bytes; with `atOffset`, at their own offset into the file that
+   * is there (made if it is not), everything else of it left alone. Fails with `output.invalid` or `storage.full`.
+   */
+  export(
+    path: string,
+    options?: { start?: number; end?: number; atOffset?: boolean },
+  ): Promise<{ bytes: number; by: 'reflink' | 'link' | 'copy' }>
+  /** While held, the task is not evicted and its files stay open. */
+  hold(): Disposable
+  /** Who may sign for this version, remembered so that a restarted host can check its own pieces. */
+  signers: readonly Signer[]
+}
+
+/** Everything this host keeps. Opening it takes a lock on its directory; a second process gets `storage.in_use`. */
+export interface TaskStore extends AsyncDisposable {
+  /**
+   * The task of this id and version, as it stands on disk, or a new empty one. A stored task of another version (or
+   * piece length) is set aside: running readers finish on it, then it goes.
+   */
+  open(meta: TaskMeta): Promise<StoredTask>
+  /** The newest version of the task that is here. */
+  get(taskId: string): StoredTask | undefined
+  list(): StoredTask[]
+  /** Removes a task and its bytes once nobody reads it any more; a finished output that was linked stays. */
+  delete(taskId: string): Promise<void>
+  /** Checks a task against its digests where its content file was changed from outside; damaged pieces are dropped. */
+  verify(taskId: string): Promise<{ dropped: number }>
+  /** Removes idle tasks, the longest unused first, until both limits are met. Tasks in use are never touched. */
+  evict(limits: { capacityBytes: number; idleMs: number; now: number }): Promise<string[]>
+  readonly heldBytes: number
+}
