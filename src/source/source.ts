@@ -34,8 +34,11 @@ export interface ReadOptions {
  */
 export interface Source {
   readonly scheme: string
-  /** True when reads stay on this host and the resource is no task of the swarm (`file`). */
-  readonly local: boolean
+  /**
+   * True when only this host may read the URL, for its own users: it is no task of the swarm, and nobody else can make
+   * this host read it (`file` outside of the shared roots). Ask before every read on behalf of another host.
+   */
+  local(url: string): boolean
   /** Describes the resource without reading its body. */
   describe(request: ReadRequest, signal: AbortSignal): Promise<Resource>
   /** Whether the resource is another one than `info` describes. Never throws: a failure is a warning and a "no". */
