@@ -1,6 +1,5 @@
 // Makes dist/: the bundle of the four programs, and the kit for plugin authors (`dragonfly-ts/source`).
 //   --quick  leaves out what only publishing needs (the type declarations)
-import { createHash } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -9,89 +8,98 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
 const quick = process.argv.includes('--quick')
 const startedAt = new Date()
-
-/** Addons come as compiled files of their own; vitest is the plugin author's. */
-const EXTERNAL = ['@napi-rs/blake-hash', '@node-rs/crc32', 'fs-native-extensions', 'esbuild', 'vitest']
+const DAY_MS = 86_400_000
 
 const shared = {
   absWorkingDir: root,
   bundle: true,
   platform: 'node',
   target: 'node20',
-  external: EXTERNAL,
+  format: 'esm',
+  splitting: true,
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  // Addons come as compiled files of their own; esbuild and vitest are for plugin authors.
+  external: ['@napi-rs/blake-hash', '@node-rs/crc32', 'fs-native-extensions', 'esbuild', 'vitest'],
   write: false,
   metafile: true,
   logLevel: 'error',
+  // CommonJS packages inside the bundle ask for built-ins with `require`.
+  banner: {
+    js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+  },
   define: {
     __DRAGONFLY_VERSION__: JSON.stringify(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version),
     __DRAGONFLY_COMMIT__: JSON.stringify(commit()),
   },
+  plugins: [{ name: 'without-side-effects', setup: leaveOutWhatIsNotUsed }],
 }
-
-const programs = await build({
-  ...shared,
-  entryPoints: ['src/cli/main.ts'],
-  outfile: 'dist/main.cjs',
-  format: 'cjs',
-  define: { ...shared.define, 'import.meta.url': '__bundleUrl' },
-  banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
-})
-const text = programs.outputFiles[0].text
-const id = createHash('sha256').update(text).digest('hex').slice(0, 16)
 
 mkdirSync(dist, { recursive: true })
+const programs = await build({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
 const kit = await buildKit()
-for (const { path, text } of kit.files) put(path, text)
-put(join(dist, 'main.cjs'), `// build ${id}\n${text}`)
-for (const name of readdirSync(dist)) {
-  if (/^main-.*\.v8/.test(name) && !name.startsWith(`main-${id}-`)) rmSync(join(dist, name), { force: true })
+// The entries come last: who starts meanwhile finds the old ones whole, or the new ones.
+const files = [...programs.outputFiles, ...kit.outputFiles].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))
+for (const { path, text } of files) put(path, text)
+removeOldParts(new Set(files.map(({ path }) => basename(path))))
+if (!quick) {
+  const { writeTypes } = await import('./types.mjs')
+  writeTypes(root)
 }
-if (!quick) await buildTypes()
-const inputs = [...Object.keys(programs.metafile.inputs), ...kit.inputs, 'package.json', 'scripts/build.mjs']
-const own = [...new Set(inputs)].filter((input) => !input.includes('node_modules/')).sort()
-put(join(dist, 'inputs.txt'), own.join('\n'))
-utimesSync(join(dist, 'inputs.txt'), startedAt, startedAt)
-warmUp()
+dateInputs([...Object.keys(programs.metafile.inputs), ...Object.keys(kit.metafile.inputs)])
 
-/** The kit for plugin authors: ES modules, because plugins are. */
-async function buildKit() {
-  const entries = [
-    ['source', 'src/source/sdk.ts'],
-    ['source-testing', 'src/source/testing.ts'],
-  ].filter(([, file]) => existsSync(join(root, file)))
-  if (entries.length === 0) return { files: [], inputs: [] }
-  const result = await build({
-    ...shared,
-    entryPoints: Object.fromEntries(entries),
-    outdir: 'dist',
-    outExtension: { '.js': '.mjs' },
-    format: 'esm',
-    splitting: true,
-    chunkNames: 'source-[hash]',
+/** The kit for plugin authors. */
+function buildKit() {
+  const entries = ['source', 'source-testing']
+    .map((name) => [name, name === 'source' ? 'src/source/sdk.ts' : 'src/source/testing.ts'])
+    .filter(([, file]) => existsSync(join(root, file)))
+  if (entries.length === 0) return { outputFiles: [], metafile: { inputs: {} } }
+  return build({ ...shared, entryPoints: Object.fromEntries(entries), chunkNames: 'source-part-[hash]' })
+}
+
+/**
+ * None of our modules does anything when it is imported. Knowing this, the bundler lets dfget's short way load the few
+ * modules it uses, and not all that an index.ts names.
+ */
+function leaveOutWhatIsNotUsed({ onResolve, resolve }) {
+  onResolve({ filter: /^[.#]/ }, async ({ path, pluginData, kind, ...where }) => {
+    if (pluginData === 'seen' || kind === 'entry-point' || where.importer.includes('node_modules')) return undefined
+    const { resolveDir, importer } = where
+    return { ...(await resolve(path, { resolveDir, importer, kind, pluginData: 'seen' })), sideEffects: false }
   })
-  return { files: result.outputFiles, inputs: Object.keys(result.metafile.inputs) }
 }
 
-/** Runs the bundle once, so that V8's compiled code lies beside it before anyone waits for it. */
-function warmUp() {
-  const env = { ...process.env, DRAGONFLY_BUILD: 'skip' }
-  spawnSync(process.execPath, [join(root, 'bin', 'dfget'), 'version'], { env, stdio: 'ignore' })
+function isEntry({ path }) {
+  return !basename(path).includes('part-')
 }
 
-async function buildTypes() {
-  const { types } = await import(pathToFileURL(join(root, 'scripts', 'types.mjs')).href)
-  await types(root)
+/** A daemon of an older build may still load a part of its own, therefore those go a day later, or before publishing. */
+function removeOldParts(current) {
+  for (const name of readdirSync(dist)) {
+    if (!name.includes('part-') || current.has(name)) continue
+    if (!quick || Date.now() - statSync(join(dist, name)).mtimeMs > DAY_MS) rmSync(join(dist, name), { force: true })
+  }
+}
+
+/** What the launcher compares with: the files this was made of, dated with the start of the build. */
+function dateInputs(inputs) {
+  const own = [...new Set([...inputs, 'package.json', 'scripts/build.mjs'])].filter(
+    (input) => !input.includes('node_modules/'),
+  )
+  put(join(dist, 'inputs.txt'), own.sort().join('\n'))
+  utimesSync(join(dist, 'inputs.txt'), startedAt, startedAt)
 }
 
 function commit() {
@@ -99,9 +107,8 @@ function commit() {
   return git.status === 0 ? git.stdout.trim() : ''
 }
 
-/** Whoever runs the file that was there goes on undisturbed. */
 function put(path, text) {
-  const draft = join(dirname(path), `.${relative(dirname(path), path)}.${process.pid}`)
+  const draft = join(dirname(path), `.${basename(path)}.${process.pid}`)
   writeFileSync(draft, text)
   renameSync(draft, path)
 }

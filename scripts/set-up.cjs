@@ -39,7 +39,7 @@ function install(root) {
 }
 
 function build(root) {
-  say(fs.existsSync(path.join(root, 'dist', 'main.cjs')) ? 'building (sources changed)' : 'building (only now)')
+  say(fs.existsSync(path.join(root, 'dist', 'main.mjs')) ? 'building (sources changed)' : 'building (only now)')
   run(root, process.execPath, [path.join(root, 'scripts', 'build.mjs'), '--quick'])
 }
 
