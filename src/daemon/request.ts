@@ -31,7 +31,7 @@ export interface Tally {
   fromSource: number
   fromPeers: number
   /** Bytes that were on this host's disk before. */
-  local: number
+  readonly local: number
   readonly byParentHost: Map<string, number>
 }
 

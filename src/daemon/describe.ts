@@ -1,0 +1,160 @@
+import { Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
+import type { Logger } from '#runtime'
+import type { ReadRequest, Source, Sources } from '#source'
+import type { StoredTask, TaskMeta, TaskStore } from '#storage'
+import type { Planner, Registration, TaskFacts } from './plan.ts'
+import type { DownloadRequest } from './request.ts'
+
+export interface DescribeDeps {
+  readonly sources: Sources
+  readonly store: TaskStore
+  readonly planner: Planner
+  readonly isRunning: (task: StoredTask) => boolean
+  /** Whether this process may read what never leaves the asking host (`file:`): dfget itself may, a daemon may not. */
+  readonly readsLocalFiles: boolean
+  readonly log: Logger
+}
+
+export interface Described {
+  readonly meta: TaskMeta
+  /** Who reads the origin, or why nobody here can. */
+  readonly source: Source | Failure
+  readonly read: ReadRequest
+  readonly registration: Registration
+}
+
+/** Why an origin is silent; the swarm may know the file all the same. Everything else it says is an answer. */
+const SILENT = new Set(['source.unknown_scheme', 'plugin.broken', 'source.unreachable', 'source.broken'])
+
+/**
+ * Which task, in which version, a request is about. The origin is asked where this host can; else the swarm, where a
+ * seed asks for us; else what is held here has to do.
+ */
+export async function describe(request: DownloadRequest, deps: DescribeDeps, signal: AbortSignal): Promise<Described> {
+  const taskId = taskIdOf(request)
+  const read: ReadRequest = { url: request.url, headers: request.headers }
+  const source = await findSource(request.url, deps)
+  const known = await reusable(taskId, request, deps)
+  const asked = await askOrigin(source, read, known, signal)
+  if (!(asked instanceof Failure)) return described(request, taskId, read, source, asked)
+  if (!SILENT.has(asked.code)) throw asked
+  const facts = await askSwarm(request, taskId, deps, signal)
+  if (facts !== undefined) return described(request, taskId, read, source, facts)
+  if (known === undefined) throw asked
+  deps.log.warn({ task: taskId, why: asked.message }, 'the origin cannot be asked: what is held here is taken as fresh')
+  return described(request, taskId, read, source, factsOf(known))
+}
+
+async function findSource(url: string, deps: DescribeDeps): Promise<Source | Failure> {
+  try {
+    const source = await deps.sources.for(url)
+    if (!deps.readsLocalFiles && source.local(url)) {
+      throw new Failure(
+        'source.denied',
+        `${url} is read on the asking host alone: no daemon reads it for others unless sources.file.roots names it`,
+      )
+    }
+    return source
+  } catch (error) {
+    if (error instanceof Failure && SILENT.has(error.code)) return error
+    throw error
+  }
+}
+
+/** The stored task that this request may go on with. Half a content without validators could be half of another one. */
+async function reusable(taskId: string, request: DownloadRequest, deps: DescribeDeps): Promise<StoredTask | undefined> {
+  const known = deps.store.get(taskId)
+  if (known === undefined) return undefined
+  if (request.pieceLength !== undefined && request.pieceLength !== known.meta.pieceLength) return undefined
+  if (known.meta.version === '' && !known.complete && !deps.isRunning(known)) {
+    await deps.store.delete(taskId)
+    return undefined
+  }
+  return known
+}
+
+type Found = Omit<TaskFacts, 'signers'>
+
+async function askOrigin(
+  source: Source | Failure,
+  read: ReadRequest,
+  known: StoredTask | undefined,
+  signal: AbortSignal,
+): Promise<Found | Failure> {
+  if (source instanceof Failure) return source
+  try {
+    if (known !== undefined && known.meta.version !== '') {
+      const { etag, lastModified } = known.meta
+      const info = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) }
+      if (!(await source.isExpired(read, info, signal))) return factsOf(known)
+    }
+    const { contentLength, expireInfo, headers } = await source.describe(read, signal)
+    const pieceLength =
+      known !== undefined && contentLength === undefined ? known.meta.pieceLength : pieceLengthFor(contentLength)
+    const version = versionOf(expireInfo)
+    return {
+      contentLength,
+      pieceLength,
+      version,
+      etag: expireInfo.etag ?? '',
+      lastModified: expireInfo.lastModified ?? '',
+      headers,
+    }
+  } catch (error) {
+    if (error instanceof Failure && !signal.aborted) return error
+    throw error
+  }
+}
+
+/** What the scheduler knows, or a seed finds out for it. */
+async function askSwarm(
+  request: DownloadRequest,
+  taskId: string,
+  deps: DescribeDeps,
+  signal: AbortSignal,
+): Promise<TaskFacts | undefined> {
+  if (!deps.planner.swarm) return undefined
+  await using session = deps.planner.begin(registrationOf(request, taskId, undefined))
+  const plan = await session.next(signal)
+  if (plan.kind === 'nothing' && plan.facts === undefined) return undefined
+  return plan.kind === 'source' ? undefined : plan.facts
+}
+
+function factsOf({ meta, contentLength }: StoredTask): Found {
+  const { pieceLength, version, etag, lastModified, headers } = meta
+  return { contentLength, pieceLength, version, etag, lastModified, headers }
+}
+
+function described(
+  request: DownloadRequest,
+  taskId: string,
+  read: ReadRequest,
+  source: Source | Failure,
+  found: Found,
+): Described {
+  const { url, tag, application, filteredQueryParams } = request
+  const pieceLength = request.pieceLength ?? found.pieceLength
+  const facts = { ...found, pieceLength }
+  const meta: TaskMeta = { taskId, url, tag, application, filteredQueryParams, ...facts }
+  return { meta, source, read, registration: registrationOf(request, taskId, facts) }
+}
+
+function registrationOf(request: DownloadRequest, taskId: string, found: Found | undefined): Registration {
+  const { url, headers, tag, application, filteredQueryParams, range, disableBackSource, needBackSource } = request
+  return {
+    taskId,
+    url,
+    headers,
+    tag,
+    application,
+    filteredQueryParams,
+    requestedPieceLength: request.pieceLength,
+    found,
+    range:
+      range !== undefined && 'start' in range && range.end !== undefined
+        ? { start: range.start, length: range.end - range.start + 1 }
+        : undefined,
+    disableBackSource,
+    needBackSource,
+  }
+}

@@ -1,0 +1,91 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { Failure, taskId } from '#core'
+import type { Logger } from '#runtime'
+import type { Sources } from '#source'
+import { openTaskStore } from '#storage'
+import { download, type Onlooker } from './download.ts'
+import { Fetches } from './fetches.ts'
+import { follow } from './follow.ts'
+import { sourceOnlyPlanner } from './plan.ts'
+import { TokenBucket } from './rate-limit.ts'
+import type { DownloadRequest, DownloadResult } from './request.ts'
+import { passingHostKey } from './trust.ts'
+
+export interface DirectDeps {
+  readonly sources: Sources
+  readonly log: Logger
+}
+
+/**
+ * One download in this process: no daemon, no scheduler, no other host, and the same story otherwise. What is here of
+ * a file waits beside the output until it is whole; an interrupted download goes on from there. `write` takes the
+ * bytes in order, for a request without an output.
+ */
+export async function downloadDirectly(
+  request: DownloadRequest,
+  deps: DirectDeps,
+  signal: AbortSignal,
+  onlooker: Onlooker & { write?(bytes: Uint8Array): Promise<void> } = {},
+): Promise<DownloadResult> {
+  const dir = workPlace(request)
+  await mkdir(dir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+    throw new Failure('output.invalid', `cannot write beside ${request.output ?? dir}: ${cause.message}`, { cause })
+  })
+  const result = await inStore(dir, request, deps, signal, onlooker)
+  await rm(dir, { recursive: true, force: true })
+  return result
+}
+
+async function inStore(
+  dir: string,
+  request: DownloadRequest,
+  { sources, log }: DirectDeps,
+  signal: AbortSignal,
+  onlooker: Onlooker & { write?(bytes: Uint8Array): Promise<void> },
+): Promise<DownloadResult> {
+  await using store = await openTaskStore({ dir, warn: (message: string) => log.warn(message) })
+  const fetches = new Fetches({
+    planner: sourceOnlyPlanner,
+    link: { sync: nobody, fetch: () => Promise.reject(new Failure('peer.unreachable', 'there are no peers here')) },
+    signer: { hostId: 'alone', key: passingHostKey() },
+    bucket: new TokenBucket(0),
+    concurrentPieces: 1,
+    patienceMs: 0,
+    requireRecords: false,
+    log,
+  })
+  let writing: Promise<void> = Promise.resolve()
+  const { write } = onlooker
+  const watching: Onlooker = {
+    ...onlooker,
+    started(task, range, held) {
+      onlooker.started?.(task, range, held)
+      if (write === undefined) return
+      const writeAll = async (): Promise<void> => {
+        for await (const { bytes } of follow(task, range, signal)) await write(bytes)
+      }
+      writing = writeAll()
+      writing.catch(() => undefined) // told below
+    },
+  }
+  const isRunning = (task: Parameters<Fetches['isRunning']>[0]): boolean => fetches.isRunning(task)
+  const result = await download(
+    request,
+    { sources, store, planner: sourceOnlyPlanner, fetches, isRunning, readsLocalFiles: true, log },
+    signal,
+    watching,
+  )
+  await writing
+  return result
+}
+
+async function* nobody(): AsyncGenerator<never> {}
+
+/** The same place for the same download, so that the next try finds what the last one left. */
+function workPlace(request: DownloadRequest): string {
+  const id = taskId(request).slice(0, 16)
+  if (request.output === undefined) return join(tmpdir(), `dfget-${process.getuid?.() ?? 0}-${id}-${process.pid}`)
+  return join(dirname(request.output), `.${basename(request.output).slice(0, 100)}.${id}.dfget`)
+}

@@ -1,0 +1,150 @@
+import { Failure, piecesOf, type RangeRequest, resolveRange } from '#core'
+import type { HeldPiece, StoredTask } from '#storage'
+import { checkDigest } from './check-digest.ts'
+import { type DescribeDeps, type Described, describe } from './describe.ts'
+import type { Fetches } from './fetches.ts'
+import type { Wanted } from './from-source.ts'
+import type { DownloadRequest, DownloadResult, Tally } from './request.ts'
+
+export interface DownloadDeps extends DescribeDeps {
+  readonly fetches: Fetches
+}
+
+/** Who looks on. Nothing of the data flows through here. */
+export interface Onlooker {
+  /** The task is open; `held` are the wanted pieces that were here before. */
+  started?(task: StoredTask, range: OpenRange, held: readonly HeldPiece[]): void
+  piece?(piece: HeldPiece): void
+}
+
+/** Bytes wanted; an end that is not known is the end of the content. */
+export interface OpenRange {
+  readonly start: number
+  readonly end: number | undefined
+}
+
+const ATTEMPTS = 3
+
+/** The whole way of a download, top to bottom: describe, open, plan and fetch, check, hand over. */
+export async function download(
+  request: DownloadRequest,
+  deps: DownloadDeps,
+  signal: AbortSignal,
+  onlooker: Onlooker = {},
+): Promise<DownloadResult> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const described = await describe(request, deps, signal)
+      const task = await deps.store.open(described.meta)
+      using _hold = task.hold()
+      return await bring(task, described, request, deps, signal, onlooker)
+    } catch (error) {
+      if (!isChanged(error) || attempt === ATTEMPTS || signal.aborted) throw error
+      deps.log.warn({ url: request.url, attempt }, 'the origin changed while it was read: starting again')
+    }
+  }
+}
+
+async function bring(
+  task: StoredTask,
+  described: Described,
+  request: DownloadRequest,
+  deps: DownloadDeps,
+  signal: AbortSignal,
+  onlooker: Onlooker,
+): Promise<DownloadResult> {
+  const range = openRange(request.range, task.contentLength)
+  const wanted = wantedPieces(range, task)
+  const { tally, stop: stopCounting } = startTally(task, wanted, onlooker)
+  const held = task.pieces().filter(({ number }) => isWanted(number, wanted))
+  onlooker.started?.(task, range, held)
+  try {
+    const { disableBackSource, inOrder, rateLimitBytes, digest } = request
+    const { source, read, registration } = described
+    const share = {
+      wanted,
+      inOrder,
+      disableBackSource,
+      rateLimitBytes,
+      registration,
+      origin: { source, request: read },
+    }
+    await together(signal, [
+      (stop) => deps.fetches.join(task, share, stop),
+      (stop) => (digest === undefined ? Promise.resolve() : checkDigest(task, digest, range, stop)),
+    ])
+  } finally {
+    stopCounting()
+  }
+  return handOver(task, request, tally)
+}
+
+/** The bytes are here and right: makes the output. */
+async function handOver(task: StoredTask, request: DownloadRequest, tally: Tally): Promise<DownloadResult> {
+  const contentLength = task.contentLength
+  if (contentLength === undefined) throw new Error(`task ${task.meta.taskId} ended without a length`)
+  const range = request.range && resolveRange(request.range, contentLength)
+  const bytes = range === undefined ? contentLength : range.end - range.start + 1
+  const result = { taskId: task.meta.taskId, contentLength, bytes, tally }
+  if (request.output === undefined) return { ...result, exportedBy: 'none' }
+  const made = await task.export(request.output, { ...range, ...(request.originalOffset ? { atOffset: true } : {}) })
+  return { ...result, exportedBy: made.by }
+}
+
+function openRange(range: RangeRequest | undefined, contentLength: number | undefined): OpenRange {
+  if (range === undefined) return { start: 0, end: undefined }
+  if (contentLength !== undefined) return resolveRange(range, contentLength)
+  return 'last' in range ? { start: 0, end: undefined } : range
+}
+
+function wantedPieces(range: OpenRange, task: StoredTask): Wanted {
+  const { start, end } = range
+  if (end === undefined) return { first: Math.floor(start / task.meta.pieceLength), last: undefined }
+  return piecesOf({ start, end }, task.meta.pieceLength)
+}
+
+function isWanted(number: number, wanted: Wanted): boolean {
+  return number >= wanted.first && (wanted.last === undefined || number <= wanted.last)
+}
+
+/** Counts the wanted bytes as they come, by where they come from. */
+function startTally(task: StoredTask, wanted: Wanted, onlooker: Onlooker): { tally: Tally; stop: () => void } {
+  const here = task.pieces().filter(({ number }) => isWanted(number, wanted))
+  const local = here.reduce((sum, { length }) => sum + length, 0)
+  const tally: Tally = { fromSource: 0, fromPeers: 0, local, byParentHost: new Map() }
+  const stop = task.onPiece((piece) => {
+    if (!isWanted(piece.number, wanted)) return
+    if (piece.traffic === 'source') {
+      tally.fromSource += piece.length
+    } else {
+      const host = hostOfPeer(piece.parentId)
+      tally.fromPeers += piece.length
+      tally.byParentHost.set(host, (tally.byParentHost.get(host) ?? 0) + piece.length)
+    }
+    onlooker.piece?.(piece)
+  })
+  return { tally, stop }
+}
+
+/** `<ip>-<hostname>-<uuid>[-seed]` without the uuid: the host that the peer is part of. */
+function hostOfPeer(peerId: string): string {
+  return peerId.replace(/-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(-seed)?$/, '$1')
+}
+
+/** Runs both to their end; the first that fails stops the other. */
+async function together(signal: AbortSignal, works: readonly ((stop: AbortSignal) => Promise<void>)[]): Promise<void> {
+  const stop = new AbortController()
+  const either = AbortSignal.any([signal, stop.signal])
+  const running = works.map((work) => work(either))
+  try {
+    await Promise.all(running)
+  } catch (error) {
+    stop.abort(error)
+    await Promise.allSettled(running)
+    throw error
+  }
+}
+
+function isChanged(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'source.changed'
+}

@@ -1,0 +1,120 @@
+import { asFailure, type ByteSink, Failure, type FailureCode, messageOf } from '#core'
+import type { Logger } from '#runtime'
+import type { ReadRequest, Source } from '#source'
+import type { StoredTask } from '#storage'
+import type { ParentLink } from './from-parent.ts'
+import { asSigner, fetchFromSource, type Wanted } from './from-source.ts'
+import type { Plan, Planner, PlanSession, Registration } from './plan.ts'
+import { type TokenBucket, withLimit } from './rate-limit.ts'
+import { fetchFromParents, isHere } from './round.ts'
+import { type HostKey, RecordChecker } from './trust.ts'
+
+export interface FetchDeps {
+  readonly planner: Planner
+  readonly link: ParentLink
+  readonly signer: { readonly hostId: string; readonly key: HostKey }
+  /** The limit of the whole host. */
+  readonly bucket: TokenBucket
+  readonly concurrentPieces: number
+  readonly patienceMs: number
+  readonly requireRecords: boolean
+  readonly log: Logger
+}
+
+/** What the requests that share a fetch want of it together, right now. */
+export interface Demand {
+  wanted(): Wanted
+  inOrder(): boolean
+  mayReadSource(): boolean
+  /** Limit of this fetch alone. */
+  readonly bucket: TokenBucket
+}
+
+/** A plan is asked for this many times in a row without one new piece; then the source, or the end. */
+const FRUITLESS_PLANS = 5
+
+/**
+ * Brings every wanted piece of a task here: plan, fetch, and plan again for what is still missing. Fails only when
+ * neither a parent nor the source can give it.
+ */
+export async function fetchTask(
+  task: StoredTask,
+  demand: Demand,
+  origin: { readonly source: Source | Failure; readonly request: ReadRequest },
+  registration: Registration,
+  deps: FetchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await using session = deps.planner.begin(registration)
+  const forget = task.onPiece((piece) => session.held(piece))
+  const records = new RecordChecker()
+  records.trust([...task.signers, asSigner(deps.signer)])
+  try {
+    let fruitless = 0
+    while (!isHere(task, demand.wanted())) {
+      const before = task.heldBytes
+      const plan = fruitless < FRUITLESS_PLANS ? await session.next(signal) : GIVE_UP
+      await learn(task, plan, records)
+      await follow(plan, task, demand, origin, session, records, deps, signal)
+      fruitless = task.heldBytes > before ? 0 : fruitless + 1
+    }
+    await session.finish({ contentLength: task.contentLength ?? 0 })
+  } catch (error) {
+    await session.finish(asFailure(error)).catch(() => undefined)
+    throw error
+  } finally {
+    forget()
+  }
+}
+
+const GIVE_UP: Plan = { kind: 'source', facts: undefined, why: 'no parent could give a piece' }
+
+async function learn(task: StoredTask, plan: Plan, records: RecordChecker): Promise<void> {
+  if (plan.facts === undefined) return
+  records.trust(plan.facts.signers)
+  task.signers = [
+    ...task.signers,
+    ...plan.facts.signers.filter((signer) => !task.signers.some((known) => known.hostId === signer.hostId)),
+  ]
+  const said = plan.facts.contentLength
+  if (said !== undefined && task.contentLength === undefined) await task.setContentLength(said)
+}
+
+/** Does what the plan says. */
+async function follow(
+  plan: Plan,
+  task: StoredTask,
+  demand: Demand,
+  origin: { readonly source: Source | Failure; readonly request: ReadRequest },
+  session: PlanSession,
+  records: RecordChecker,
+  deps: FetchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const limit = (sink: ByteSink): ByteSink => withLimit(sink, [deps.bucket, demand.bucket], signal)
+  if (plan.kind === 'nothing') {
+    await task.setContentLength(0)
+  } else if (plan.kind === 'parents') {
+    const failed = (number: number, parent: { id: string }, failure: Failure): void =>
+      session.failed(number, parent.id, { corrupt: failure.code === 'piece.corrupt' })
+    const wanted = (): Wanted => demand.wanted()
+    const inOrder = (): boolean => demand.inOrder()
+    await fetchFromParents(task, plan.parents, { ...deps, records, limit, failed, wanted, inOrder }, signal)
+  } else {
+    const source = readableSource(origin.source, demand, plan.why, task.meta.url)
+    deps.log.info({ task: task.meta.taskId, why: plan.why }, 'back to source')
+    await fetchFromSource(task, demand.wanted(), origin.request, { source, signer: deps.signer, limit }, signal)
+  }
+}
+
+function readableSource(source: Source | Failure, demand: Demand, why: string, url: string): Source {
+  if (!demand.mayReadSource()) {
+    throw new Failure(
+      'download.no_source',
+      `${url}: no peer gives the missing pieces (${why}), and this download may not read the origin`,
+    )
+  }
+  if (!(source instanceof Failure)) return source
+  const code: FailureCode = source.code
+  throw new Failure(code, `${source.message} (${why}; no peer has the file)`, { cause: messageOf(source) })
+}

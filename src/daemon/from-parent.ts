@@ -1,0 +1,91 @@
+import { type ByteSink, Failure, type PieceRecord } from '#core'
+import type { StoredTask } from '#storage'
+import type { Parent } from './plan.ts'
+
+/** What a parent says it has. */
+export interface Announced {
+  readonly number: number
+  readonly offset: number
+  readonly length: number
+  /** Where its piece server listens. */
+  readonly ip: string
+  readonly port: number
+  readonly record: PieceRecord | undefined
+}
+
+/** The head of a piece as its sender writes it. */
+export interface PieceClaim {
+  readonly offset: number
+  readonly length: number
+  readonly crc32: number | undefined
+}
+
+/** The two talks with a parent; both end with the signal. */
+export interface ParentLink {
+  /** Pieces the parent has, then those it gets, until it has sent all that were asked for. */
+  sync(parent: Parent, ask: SyncAsk, signal: AbortSignal): AsyncIterable<Announced>
+  /** One piece; `sink` is asked once the parent's claim is known. */
+  fetch(ask: FetchAsk, sink: (claim: PieceClaim) => ByteSink, signal: AbortSignal): Promise<void>
+}
+
+export interface SyncAsk {
+  readonly taskId: string
+  readonly version: string
+  /** Piece numbers; undefined for all there are. */
+  readonly numbers: readonly number[] | undefined
+}
+
+export interface FetchAsk {
+  readonly ip: string
+  readonly port: number
+  readonly taskId: string
+  readonly number: number
+}
+
+/**
+ * Brings one piece from a parent. With a record each block is checked against it as it arrives; without one the CRC-32
+ * that the parent sends is all there is. A piece that does not match is `piece.corrupt` and never held.
+ */
+export async function fetchFromParent(
+  task: StoredTask,
+  parent: Parent,
+  announced: Announced,
+  record: PieceRecord | undefined,
+  deps: { readonly link: ParentLink; limit(sink: ByteSink): ByteSink },
+  signal: AbortSignal,
+): Promise<void> {
+  const { number } = announced
+  let claim: PieceClaim | undefined
+  await using writer = task.write({
+    first: number,
+    end: number + 1,
+    from: { traffic: 'peer', parentId: parent.id },
+    expect: () => ({
+      ...(record === undefined ? {} : { blocks: record.blocks }),
+      ...(record === undefined && claim?.crc32 !== undefined ? { crc32: claim.crc32 } : {}),
+    }),
+    sign: () => record && { signer: record.signer, signature: record.signature, contentLength: record.contentLength },
+  })
+  const ask = { ip: announced.ip, port: announced.port, taskId: task.meta.taskId, number }
+  await deps.link.fetch(
+    ask,
+    (said) => {
+      claim = said
+      if (said.offset !== announced.offset || said.length !== announced.length) {
+        throw new Failure(
+          'piece.corrupt',
+          `${parent.hostname} announced piece ${number} with ${announced.length} bytes at ${announced.offset}, and sends ${said.length} at ${said.offset}`,
+        )
+      }
+      return deps.limit(writer)
+    },
+    signal,
+  )
+  await writer.end({ eof: isLast(task, record, announced) })
+}
+
+/** Whether the content ends with this piece, as far as somebody who is believed said so. */
+function isLast(task: StoredTask, record: PieceRecord | undefined, announced: Announced): boolean {
+  const contentLength = task.contentLength ?? record?.contentLength
+  return contentLength === announced.offset + announced.length
+}

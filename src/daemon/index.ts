@@ -1,0 +1,6 @@
+export { type DirectDeps, downloadDirectly } from './direct.ts'
+export type { Onlooker } from './download.ts'
+export { hostIdentity } from './host-message.ts'
+export type { DownloadRequest, DownloadResult, Tally } from './request.ts'
+export { daemonSettings } from './settings.ts'
+export { type Daemon, type DaemonDeps, startDaemon } from './start.ts'

@@ -1,0 +1,202 @@
+import { join } from 'node:path'
+import {
+  downloadService,
+  healthService,
+  implement,
+  openChannel,
+  type SchedulerClient,
+  schedulerClient,
+  serveGrpc,
+  servePieces,
+  servingHealth,
+  uploadService,
+} from '#api'
+import { asFailure, type HostIdentity, type SettingsOf } from '#core'
+import { type Logger, Scope } from '#runtime'
+import type { Sources } from '#source'
+import type { TaskStore } from '#storage'
+import { Activity } from './activity.ts'
+import { Announcer } from './announce.ts'
+import { Fetches } from './fetches.ts'
+import { hostMessage } from './host-message.ts'
+import { ParentClients } from './parent-clients.ts'
+import { parentLink } from './parent-link.ts'
+import type { Planner } from './plan.ts'
+import { TokenBucket } from './rate-limit.ts'
+import { schedulerPlanner } from './scheduler-planner.ts'
+import { downloadHandlers, type ServicesDeps, uploadHandlers } from './services.ts'
+import type { daemonSettings } from './settings.ts'
+import { type HostKey, hostKey } from './trust.ts'
+
+export interface DaemonDeps {
+  readonly settings: SettingsOf<typeof daemonSettings>
+  readonly host: HostIdentity
+  readonly workhome: string
+  readonly store: TaskStore
+  readonly sources: Sources
+  /** Addresses of the schedulers, host:port. */
+  readonly schedulers: readonly string[]
+  readonly version: string
+  readonly log: Logger
+}
+
+export interface Daemon extends AsyncDisposable {
+  readonly socket: string
+  readonly uploadPort: number
+  readonly piecePort: number
+  /** Milliseconds since this daemon last did anything for anybody; 0 while it works. */
+  idleMs(): number
+}
+
+/** Builds a daemon: whoever gets one can ask it. Closing it closes everything it opened, in reverse. */
+export async function startDaemon(deps: DaemonDeps): Promise<Daemon> {
+  const scope = new Scope()
+  try {
+    return await build(deps, scope)
+  } catch (error) {
+    await scope[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
+  const { settings, host, store, log } = deps
+  const activity = new Activity()
+  const key = await hostKey(join(deps.workhome, 'host.key'))
+  const schedulers = deps.schedulers.map((address) => schedulerClient(scope.own(openChannel(address))))
+
+  // What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready.
+  const pieces = scope.own(await listenForPieces(deps, activity))
+  let announcer: Announcer | undefined
+  const planner = schedulerPlanner({
+    host,
+    schedulers,
+    announce: async () => announcer?.announce({ again: true }),
+    scheduleTimeoutMs: settings.scheduler.scheduleTimeout,
+    log,
+  })
+  const fetches = new Fetches(fetchDeps(deps, planner, key, scope))
+  const services: ServicesDeps = {
+    ...deps,
+    planner,
+    fetches,
+    isRunning: (task) => fetches.isRunning(task),
+    readsLocalFiles: false,
+    hostId: host.id,
+    seed: host.seed,
+    lifetime: lifetimeOf(scope),
+    offer: async (task) => announcer?.offer(task),
+    forget: (taskId) => forgetTask(schedulers, host.id, taskId),
+    activity,
+  }
+  const sync = { store, isRunning: services.isRunning, ip: host.ip, port: pieces.port }
+  const upload = scope.own(
+    await orAnyPort(settings.upload.port, log, (port) =>
+      serveGrpc({
+        services: [
+          implement(uploadService, uploadHandlers({ ...services, sync })),
+          implement(healthService, servingHealth('dfdaemon.v2.DfdaemonUpload')),
+        ],
+        listen: { host: settings.listen, port },
+        onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
+      }),
+    ),
+  )
+  announcer = scope.own(
+    new Announcer({
+      schedulers,
+      identity: host,
+      host: hostMessage(host, upload.port, key.publicKey, deps.version),
+      store,
+      intervalMs: settings.scheduler.announceInterval,
+      log,
+    }),
+  )
+  await announcer.announce()
+  const socket = settings.socket || join(deps.workhome, 'daemon.sock')
+  scope.own(
+    await serveGrpc({
+      services: [
+        implement(downloadService, downloadHandlers(services)),
+        implement(healthService, servingHealth('dfdaemon.v2.DfdaemonDownload')),
+      ],
+      listen: { path: socket },
+      onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
+    }),
+  )
+  return {
+    socket,
+    uploadPort: upload.port,
+    piecePort: pieces.port,
+    idleMs: () => (fetches.count > 0 ? 0 : activity.idleMs()),
+    [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+  }
+}
+
+function fetchDeps(
+  deps: DaemonDeps,
+  planner: Planner,
+  key: HostKey,
+  scope: Scope,
+): ConstructorParameters<typeof Fetches>[0] {
+  const { download, trust } = deps.settings
+  const parents = scope.own(new ParentClients())
+  return {
+    planner,
+    link: parentLink({
+      hostId: deps.host.id,
+      client: (parent) => parents.client(parent),
+      pieceTimeoutMs: download.pieceTimeout,
+    }),
+    signer: { hostId: deps.host.id, key },
+    bucket: new TokenBucket(download.rateLimit),
+    concurrentPieces: download.concurrentPieces,
+    patienceMs: download.patience,
+    requireRecords: trust.requireRecords,
+    log: deps.log,
+  }
+}
+
+/** Serves the pieces that are held, at the rate that was set. */
+function listenForPieces({ settings, store, log }: DaemonDeps, activity: Activity): ReturnType<typeof servePieces> {
+  const { upload, listen } = settings
+  const bucket = new TokenBucket(upload.rateLimit)
+  return orAnyPort(upload.piecePort, log, (port) =>
+    servePieces({
+      listen: { host: listen, port },
+      maxConnections: upload.maxConnections,
+      idleTimeoutMs: settings.download.pieceTimeout,
+      limit: bucket,
+      find: (taskId, number) => {
+        const task = store.get(taskId)
+        const piece = task?.piece(number)
+        if (task === undefined || piece === undefined) return Promise.resolve(undefined)
+        activity.touch()
+        return Promise.resolve({ ...piece, read: (position, target) => task.read(piece.offset + position, target) })
+      },
+    }),
+  )
+}
+
+/** Listens at `port`; when somebody else has it, at a free one. */
+async function orAnyPort<T>(port: number, log: Logger, listen: (port: number) => Promise<T>): Promise<T> {
+  try {
+    return await listen(port)
+  } catch (error) {
+    const code =
+      (error as NodeJS.ErrnoException).code ?? (asFailure(error).cause as NodeJS.ErrnoException | undefined)?.code
+    if (code !== 'EADDRINUSE' || port === 0) throw error
+    log.warn({ port }, 'the port is taken: listening at a free one instead')
+    return listen(0)
+  }
+}
+
+async function forgetTask(schedulers: readonly SchedulerClient[], hostId: string, taskId: string): Promise<void> {
+  await Promise.allSettled(schedulers.map((scheduler) => scheduler.deleteTask({ hostId, taskId }, { timeoutMs: 2000 })))
+}
+
+function lifetimeOf(scope: Scope): AbortSignal {
+  const controller = new AbortController()
+  scope.defer(() => controller.abort())
+  return controller.signal
+}
