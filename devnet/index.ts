@@ -1,0 +1,6 @@
+export * from './content.ts'
+export * from './nginx.ts'
+export * from './origin.ts'
+export * from './process.ts'
+export * from './temp.ts'
+export * from './wait.ts'
