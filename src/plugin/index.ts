@@ -1,0 +1,8 @@
+export { INIT_DEADLINE_MS } from './check.ts'
+export type { LoadedPlugin, PluginOptions } from './check.ts'
+export { findPlugins, parsePluginName, pluginDirs, SYSTEM_PLUGIN_DIR } from './find.ts'
+export type { FoundPlugin, PluginDir, PluginType, SearchedDir } from './find.ts'
+export { listPlugins, renderListing } from './list.ts'
+export type { ListedDir, ListedPlugin, RenderedListing } from './list.ts'
+export { createPluginLoader } from './load.ts'
+export type { PluginLoader, PluginLoaderDeps } from './load.ts'
