@@ -8,7 +8,7 @@ import { type RunningProcess, spawnNode } from './process.ts'
 import { tempDir } from './temp.ts'
 import { freePort } from './wait.ts'
 
-const NGINX = '/usr/sbin/nginx'
+export const NGINX = '/usr/sbin/nginx'
 
 /** Ways to serve the same files: each is a prefix of the path. */
 const MANNERS = {

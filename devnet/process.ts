@@ -134,8 +134,14 @@ export async function run(
     throw new Error(`${command} ${args.join(' ')} still ran after ${timeoutMs} ms\n${shown}`)
   }
   const exit = await child.exited
-  const { stdout, stdoutBytes, stderr, rssPeakBytes } = child
-  return { ...exit, stdout: stdout(), stdoutBytes: stdoutBytes(), stderr: stderr(), ms, rssPeakBytes: rssPeakBytes() }
+  return {
+    ...exit,
+    stdout: child.stdout(),
+    stdoutBytes: child.stdoutBytes(),
+    stderr: child.stderr(),
+    ms,
+    rssPeakBytes: child.rssPeakBytes(),
+  }
 }
 
 /** VmHWM of a process in bytes; 0 when it is gone, or where there is no /proc. */
