@@ -1,0 +1,40 @@
+import { flag, list, map, type SettingsOf, text } from '#core'
+import { daemonSettings } from '#daemon'
+import { schedulerSettings } from '#scheduler'
+import { sourceSettings } from '#source'
+import { storageSettings } from '#storage'
+import type { Aliases } from './setting-flags.ts'
+
+/** What every long-running program obeys. */
+export const processSettings = {
+  workhome: text(
+    '',
+    'Directory of the process: sockets, locks, plugins. Empty for the one of the machine or the user.',
+  ),
+  logdir: text('', 'Directory of the logs; empty for /var/log/dragonfly or <workhome>/logs.'),
+  console: flag(false, 'Log to stderr instead of a file.'),
+  verbose: flag(false, 'Log more.'),
+  metrics: {
+    listen: text('', 'host:port to serve Prometheus metrics at, path /metrics; empty serves none.'),
+  },
+}
+
+/** Every setting of a daemon, from the parts that obey them. */
+export const daemonTree = {
+  ...processSettings,
+  ...daemonSettings,
+  storage: storageSettings,
+  sources: sourceSettings,
+  pluginDirs: list([], 'Directories to look for plugins in, before <workhome>/plugins.'),
+  plugins: map('Options of plugins, a mapping per scheme; in the file only.'),
+  embeddedScheduler: schedulerSettings,
+}
+
+export type DaemonTree = SettingsOf<typeof daemonTree>
+
+/** Every setting of a scheduler that runs by itself. */
+export const schedulerTree = { ...processSettings, ...schedulerSettings }
+
+export type SchedulerTree = SettingsOf<typeof schedulerTree>
+
+export const DAEMON_ALIASES: Aliases = { scheduler: 'scheduler.addrs', 'plugin-dir': 'pluginDirs' }

@@ -1,0 +1,74 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure, messageOf } from '#core'
+import { createLog, type Directories, directories, type Logger, Scope, serveMetrics } from '#runtime'
+
+/** What any long-running program of ours has. */
+export interface LongRun {
+  readonly directories: Directories
+  readonly log: Logger
+}
+
+interface ProcessSettings {
+  readonly workhome: string
+  readonly logdir: string
+  readonly console: boolean
+  readonly verbose: boolean
+  readonly metrics: { readonly listen: string }
+}
+
+/** Makes directories, log and metrics of a program; what has to be closed goes to `scope`. */
+export async function openLongRun(name: string, settings: ProcessSettings, scope: Scope): Promise<LongRun> {
+  const places = directories(settings)
+  makeDirectory(places.workhome)
+  const file = join(places.logdir, name, `${name}.log`)
+  const level = settings.verbose ? 'debug' : 'info'
+  const log = scope.own(createLog({ name, level, ...(settings.console ? {} : { file }) }))
+  const metrics = addressOf(settings.metrics.listen)
+  if (metrics !== undefined) {
+    const { port } = scope.own(await serveMetrics(metrics))
+    log.info({ host: metrics.host, port }, 'metrics are served')
+  }
+  return { directories: places, log }
+}
+
+/** Tells what it means to be reachable from other machines, once. */
+export function warnWhenOpen(listen: string, what: string, log: Logger): void {
+  if (isLoopback(listen)) return
+  const message = `listening on ${listen}: every machine that reaches this address can use ${what}, without a password`
+  log.warn({ listen }, message)
+  process.stderr.write(`warning: ${message}\n`)
+}
+
+/** A line that others can wait for, on stdout and in the log. */
+export function tellReady(facts: Readonly<Record<string, unknown>>, log: Logger): void {
+  log.info(facts, 'ready')
+  process.stdout.write(`${JSON.stringify({ msg: 'ready', ...facts })}\n`)
+}
+
+export function writePid(path: string): void {
+  writeFileSync(path, `${process.pid}\n`)
+}
+
+export function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address)
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (cause) {
+    const message = `workhome: cannot make ${path}: ${messageOf(cause)}; name another one with --workhome`
+    throw new Failure('config.invalid', message, { cause })
+  }
+}
+
+function addressOf(text: string): { host: string; port: number } | undefined {
+  if (text === '') return undefined
+  const match = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(text)
+  const [, host, port] = match ?? []
+  if (port === undefined || Number(port) > 65_535) {
+    throw new Failure('config.invalid', `metrics.listen: "${text}" is not host:port, for example 127.0.0.1:8000`)
+  }
+  return { host: host || '127.0.0.1', port: Number(port) }
+}

@@ -1,0 +1,78 @@
+import { Command } from 'commander'
+
+export type Program = 'dfget' | 'dfdaemon' | 'cdn' | 'scheduler'
+
+interface SubCommand {
+  readonly name: string
+  readonly summary: string
+  /** Loads what the command needs, and nothing that another one needs. */
+  load(): Promise<Command>
+}
+
+interface Shape {
+  /** What the program does without a sub-command. */
+  load(): Promise<Command>
+  readonly commands: readonly SubCommand[]
+}
+
+const plugin: SubCommand = {
+  name: 'plugin',
+  summary: 'list the plugins that are found, and what is wrong with those that are broken',
+  load: async () => (await import('./plugin-command.ts')).pluginCommand(),
+}
+const version: SubCommand = {
+  name: 'version',
+  summary: 'print the version',
+  load: async () => (await import('./version-command.ts')).versionCommand(),
+}
+
+function completion(program: Program): SubCommand {
+  return {
+    name: 'completion',
+    summary: 'print the completion script of a shell: bash, zsh or fish',
+    load: async () => (await import('./completion-command.ts')).completionCommand(program, () => wholeProgram(program)),
+  }
+}
+
+async function daemon(name: string, seed: boolean): Promise<Command> {
+  return (await import('./daemon-command.ts')).daemonCommand(name, { seed })
+}
+
+export const PROGRAMS: Readonly<Record<Program, Shape>> = {
+  dfget: {
+    load: async () => (await import('./download-command.ts')).downloadCommand(),
+    commands: [
+      { name: 'daemon', summary: 'run the daemon: the peer of this host', load: () => daemon('daemon', false) },
+      plugin,
+      version,
+      completion('dfget'),
+    ],
+  },
+  dfdaemon: { load: () => daemon('dfdaemon', false), commands: [plugin, version, completion('dfdaemon')] },
+  cdn: { load: () => daemon('cdn', true), commands: [plugin, version, completion('cdn')] },
+  scheduler: {
+    load: async () => (await import('./scheduler-command.ts')).schedulerCommand(),
+    commands: [plugin, version, completion('scheduler')],
+  },
+}
+
+/** The command that these words ask for. Only its own code is loaded: the others stand there by name, for the help. */
+export async function commandFor(program: Program, argv: readonly string[]): Promise<Command> {
+  const shape = PROGRAMS[program]
+  const wanted = argv[0] === 'help' ? argv[1] : argv[0]
+  const found = shape.commands.find((command) => command.name === wanted)
+  const root = await shape.load()
+  root.enablePositionalOptions().showSuggestionAfterError(true)
+  for (const command of shape.commands) {
+    const loaded = command === found ? await command.load() : new Command(command.name)
+    root.addCommand(loaded.summary(command.summary))
+  }
+  return root
+}
+
+/** The program with all of its commands, for the reference page and for completion. */
+export async function wholeProgram(program: Program): Promise<Command> {
+  const root = await PROGRAMS[program].load()
+  for (const command of PROGRAMS[program].commands) root.addCommand((await command.load()).summary(command.summary))
+  return root
+}
