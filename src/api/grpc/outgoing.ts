@@ -1,0 +1,15 @@
+import type { Http2Stream } from 'node:http2'
+
+/** Resolves when the stream takes more, or will never again. */
+export function drained(stream: Http2Stream): Promise<void> {
+  if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done)
+      stream.off('close', done)
+      resolve()
+    }
+    stream.once('drain', done)
+    stream.once('close', done)
+  })
+}
