@@ -1,0 +1,205 @@
+import { existsSync } from 'node:fs'
+import { open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { devnet, type Member, runProgram, startNginx, startOrigin, tempDir, until } from '#devnet'
+import { expectFile, expectOnly, expectSuccess, MiB, resultOf, STORY } from './story.ts'
+
+/** The longest file in a member's storage: the content of its largest task. */
+async function contentFile(member: Member): Promise<{ path: string; bytesOnDisk: number }> {
+  const entries = await readdir(join(member.workhome, 'storage'), { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const files = await Promise.all(
+    paths.map(async (path) => ({ path, bytesOnDisk: ((await stat(path).catch(() => undefined))?.blocks ?? 0) * 512 })),
+  )
+  return files.sort((a, b) => b.bytesOnDisk - a.bytesOnDisk)[0] ?? { path: '', bytesOnDisk: 0 }
+}
+
+test('pieces are handed on while the task is still being read', STORY, async () => {
+  const content = { size: 24 * MiB, seed: 'meanwhile' }
+  await using dir = await tempDir('dmn')
+  await using origin = await startOrigin({ content, faults: { stallAfterBytes: 14 * MiB } })
+  await using net = await devnet({ peers: 2 })
+  const [first, second] = net.peers
+  const one = first!.dfget([origin.url(), '-O', dir.join('1'), '--json'])
+  await until(async () => (await contentFile(first!).catch(() => undefined))?.path !== '')
+  const two = second!.dfget([origin.url(), '-O', dir.join('2'), '--json'])
+  // The origin says no more, and yet the second host has what the first one has.
+  await until(async () => (await contentFile(second!).catch(() => ({ bytesOnDisk: 0 }))).bytesOnDisk >= 12 * MiB, {
+    timeoutMs: 30_000,
+    what: 'three pieces at the second host',
+  })
+  origin.faults.stallAfterBytes = undefined
+  expect(resultOf(await one).bytes).toBe(content.size)
+  expect(resultOf(await two).bytesFromPeers).toBe(content.size)
+  await expectFile(dir.join('1'), content)
+  await expectFile(dir.join('2'), content)
+  expect(origin.bytesSent).toBe(content.size)
+})
+
+test('a child takes from several parents at once', STORY, async () => {
+  const content = { size: 48 * MiB, seed: 'several' }
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 3, peerSettings: { upload: { rateLimit: '16MiB' } } })
+  const [first, second, third] = net.peers
+  expectSuccess(await first!.dfget([nginx.url('f'), '-O', dir.join('1')]))
+  expectSuccess(await second!.dfget([nginx.url('f'), '-O', dir.join('2')]))
+  const result = resultOf(await third!.dfget([nginx.url('f'), '-O', dir.join('3'), '--json']))
+  expect(Object.keys(result.bytesByParentHost).sort()).toEqual(['127.0.0.1-peer-1', '127.0.0.1-peer-2'])
+  expect(Object.values(result.bytesByParentHost).reduce((sum, bytes) => sum + bytes, 0)).toBe(content.size)
+  await expectFile(dir.join('3'), content)
+})
+
+test('requests for one task share one download', STORY, async () => {
+  const content = { size: 16 * MiB, seed: 'share' }
+  await using dir = await tempDir('dmn')
+  await using origin = await startOrigin({ content, faults: { bytesPerSecond: 16 * MiB } })
+  await using net = await devnet({ peers: 1 })
+  const names = ['1', '2', '3', '4', '5']
+  const rans = await Promise.all(names.map((name) => net.peers[0]!.dfget([origin.url(), '-O', dir.join(name)])))
+  rans.forEach(expectSuccess)
+  for (const name of names) await expectFile(dir.join(name), content)
+  expect(origin.bytesSent).toBe(content.size)
+})
+
+test('one of two who wait goes away, and the other one gets the file', STORY, async () => {
+  const content = { size: 16 * MiB, seed: 'leaves' }
+  await using dir = await tempDir('dmn')
+  await using origin = await startOrigin({ content, faults: { bytesPerSecond: 8 * MiB } })
+  await using net = await devnet({ peers: 1 })
+  await using leaving = await net.peers[0]!.startDfget([origin.url(), '-O', dir.join('1')])
+  const staying = net.peers[0]!.dfget([origin.url(), '-O', dir.join('2')])
+  await until(() => origin.bytesSent > 4 * MiB)
+  leaving.kill('SIGINT')
+  expect((await leaving.exited).code).toBe(130)
+  expectSuccess(await staying)
+  await expectFile(dir.join('2'), content)
+  await expectOnly(dir.path, ['2'])
+  expect(origin.bytesSent).toBe(content.size)
+})
+
+test('a parent whose disk gives wrong bytes is found out, and its bytes are kept nowhere', STORY, async () => {
+  const content = { size: 20 * MiB, seed: 'disk lies' }
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 2 })
+  const [first, second] = net.peers
+  expectSuccess(await first!.dfget([nginx.url('f'), '-O', dir.join('1')]))
+  const { path } = await contentFile(first!)
+  const file = await open(path, 'r+')
+  for (const offset of [1000, 5 * MiB, 9 * MiB, 13 * MiB, 17 * MiB]) await file.write('wrong', offset)
+  await file.close()
+  expectSuccess(await second!.dfget([nginx.url('f'), '-O', dir.join('2')]))
+  await expectFile(dir.join('2'), content)
+  const held = await contentFile(second!)
+  await expectFile(held.path, content)
+})
+
+test('a seed that is killed half-way goes on where it broke', STORY, async () => {
+  const content = { size: 32 * MiB, seed: 'break point' }
+  await using dir = await tempDir('dmn')
+  await using origin = await startOrigin({ content, faults: { bytesPerSecond: 16 * MiB } })
+  await using net = await devnet({ peers: 2, seeds: 1 })
+  const [seed] = net.seeds
+  const [first, second] = net.peers
+  await using running = await first!.startDfget([origin.url(), '-O', dir.join('1')])
+  await until(async () => (await contentFile(seed!).catch(() => ({ bytesOnDisk: 0 }))).bytesOnDisk > 14 * MiB)
+  running.kill('SIGKILL')
+  await Promise.all([first!.kill('SIGKILL'), seed!.kill('SIGKILL')])
+  const gets = origin.gets().length
+  const sent = origin.bytesSent
+  origin.faults.bytesPerSecond = undefined
+  await seed!.restart()
+
+  expect(resultOf(await second!.dfget([origin.url(), '-O', dir.join('2'), '--json'])).bytesFromPeers).toBe(content.size)
+  await expectFile(dir.join('2'), content)
+  const starts = origin
+    .gets()
+    .slice(gets)
+    .map(({ range }) => Number(/^bytes=(\d+)-/.exec(range)?.[1] ?? 0))
+  expect(Math.max(...starts)).toBeGreaterThanOrEqual(8 * MiB)
+  expect(origin.bytesSent - sent).toBeLessThanOrEqual(content.size - 8 * MiB)
+})
+
+test('a restarted seed gives what it had without asking the origin for a body', STORY, async () => {
+  const content = { size: 12 * MiB, seed: 'metadata' }
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 2, seeds: 1 })
+  const [first, second] = net.peers
+  expectSuccess(await first!.dfget([nginx.url('f'), '-O', dir.join('1')]))
+  const before = await nginx.bytesSent()
+  await first!.kill('SIGKILL')
+  await net.seeds[0]!.restart()
+  expectSuccess(await second!.dfget([nginx.url('f'), '-O', dir.join('2')]))
+  await expectFile(dir.join('2'), content)
+  expect(await nginx.bytesSent()).toBe(before)
+})
+
+test('an idle daemon ends itself after its time, and not while it works', STORY, async () => {
+  const content = { size: 6 * MiB, seed: 'idle' }
+  await using dir = await tempDir('dmn')
+  await using origin = await startOrigin({ content, faults: { bytesPerSecond: 2 * MiB } })
+  await using net = await devnet({ peers: 1, peerSettings: { aliveTime: '1500ms' } })
+  expectSuccess(await net.peers[0]!.dfget([origin.url(), '-O', dir.join('f')]))
+  await expectFile(dir.join('f'), content)
+  expect(await net.peers[0]!.exited).toEqual({ code: 0, signal: null })
+})
+
+test('SIGTERM ends every program at once, with exit code 0 and no socket left', STORY, async () => {
+  await using net = await devnet({ peers: 1, seeds: 1 })
+  for (const member of [net.peers[0]!, net.seeds[0]!, net.scheduler]) {
+    const { socket } = member.ready
+    const asked = performance.now()
+    await member.kill('SIGTERM')
+    expect(await member.exited, member.log()).toEqual({ code: 0, signal: null })
+    expect(performance.now() - asked).toBeLessThan(2900)
+    if (socket !== undefined) expect(existsSync(socket)).toBe(false)
+  }
+})
+
+test('a second daemon in the same work home is refused, and the first one is not disturbed', STORY, async () => {
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: { size: 100, seed: 1 } } })
+  await using net = await devnet({ peers: 1 })
+  const second = await runProgram('dfdaemon', ['--workhome', net.peers[0]!.workhome, '--upload-port', '0', '--console'])
+  expect(second.code).not.toBe(0)
+  expect(second.stderr).toMatch(/another|already|in use/i)
+  expectSuccess(await net.peers[0]!.dfget([nginx.url('f'), '-O', dir.join('f')]))
+})
+
+test('every line of a log is one JSON object, and no secret of a URL or header is in it', STORY, async () => {
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: { size: 5 * MiB, seed: 1 } } })
+  await using net = await devnet({ peers: 1, seeds: 1 })
+  const url = `${nginx.url('f')}?signature=topsecret1`
+  const header = ['-H', 'Authorization: Bearer topsecret2']
+  expectSuccess(await net.peers[0]!.dfget([url, '-O', dir.join('f'), ...header]))
+  expect(
+    (await net.peers[0]!.dfget([`${nginx.url('gone')}?signature=topsecret1`, '-O', dir.join('g'), ...header])).code,
+  ).toBe(4)
+  for (const member of [...net.peers, ...net.seeds, net.scheduler]) {
+    const lines = member
+      .log()
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+    expect(member.logLines(), member.log()).toHaveLength(lines.length)
+    expect(member.log()).not.toMatch(/topsecret/)
+  }
+})
+
+test('a daemon without a scheduler is its own: it downloads, keeps, and gives again', STORY, async () => {
+  const content = { size: 9 * MiB, seed: 'embedded' }
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 1, scheduler: false })
+  expectSuccess(await net.peers[0]!.dfget([nginx.url('f'), '-O', dir.join('1')]))
+  const before = await nginx.bytesSent()
+  expect(before).toBe(content.size)
+  expect(resultOf(await net.peers[0]!.dfget([nginx.url('f'), '-O', dir.join('2'), '--json'])).bytesLocal).toBe(
+    content.size,
+  )
+  expect(await nginx.bytesSent()).toBe(before)
+  await expectFile(dir.join('2'), content)
+})

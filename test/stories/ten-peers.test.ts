@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { devnet, startNginx, tempDir } from '#devnet'
+import { expectFile, expectOnly, MiB, resultOf, STORY } from './story.ts'
+
+test('ten hosts ask at once for 256 MiB: all get it, and the origin is read once', STORY, async () => {
+  const content = { size: 256 * MiB, seed: 'ten peers' }
+  await using dir = await tempDir('ten')
+  await using nginx = await startNginx({ files: { 'model.bin': content } })
+  await using net = await devnet({ peers: 10, seeds: 1 })
+
+  const rans = await Promise.all(
+    net.peers.map((peer) => peer.dfget([nginx.url('model.bin'), '-O', dir.join(peer.name), '--json'])),
+  )
+  for (const ran of rans) expect(resultOf(ran)).toMatchObject({ bytes: content.size, bytesFromSource: 0 })
+  for (const peer of net.peers) await expectFile(dir.join(peer.name), content)
+  expect(await nginx.bytesSent()).toBeLessThanOrEqual(content.size * 1.01)
+  await expectOnly(
+    dir.path,
+    net.peers.map(({ name }) => name),
+  )
+})
+
+test('hosts without a seed among them ask at once: the origin is still read about once', STORY, async () => {
+  const content = { size: 64 * MiB, seed: 'no seed' }
+  await using dir = await tempDir('ten')
+  await using nginx = await startNginx({ files: { 'model.bin': content } })
+  await using net = await devnet({ peers: 4 })
+
+  const rans = await Promise.all(
+    net.peers.map((peer) => peer.dfget([nginx.url('model.bin'), '-O', dir.join(peer.name), '--json'])),
+  )
+  for (const ran of rans) expect(resultOf(ran).bytes).toBe(content.size)
+  for (const peer of net.peers) await expectFile(dir.join(peer.name), content)
+  expect(await nginx.bytesSent()).toBeLessThanOrEqual(content.size * 1.01)
+})
+
+test('who asks later reads nothing at the origin, although the seed is gone', STORY, async () => {
+  const content = { size: 20 * MiB, seed: 'later' }
+  await using dir = await tempDir('ten')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 2, seeds: 1 })
+  const [first, second] = net.peers
+  resultOf(await first!.dfget([nginx.url('f'), '-O', dir.join('1'), '--json']))
+  const before = await nginx.bytesSent()
+  await net.seeds[0]!.kill('SIGTERM')
+  const result = resultOf(await second!.dfget([nginx.url('f'), '-O', dir.join('2'), '--json']))
+  expect(result).toMatchObject({ bytesFromSource: 0, bytesFromPeers: content.size })
+  expect(Object.keys(result.bytesByParentHost).join()).toContain('peer-1')
+  expect(await nginx.bytesSent()).toBe(before)
+  await expectFile(dir.join('2'), content)
+})
