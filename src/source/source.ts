@@ -26,6 +26,17 @@ export interface ReadOptions {
    */
   readonly ifMatch?: ExpireInfo
   readonly signal: AbortSignal
+  /** Told what is about to come, once, before the first byte. What it throws ends the read. */
+  onAnswer?(answer: Answer): void
+}
+
+/** What an origin says of the body that follows. */
+export interface Answer {
+  readonly expireInfo: ExpireInfo
+  /** Bytes of the whole resource, where the origin tells. */
+  readonly totalLength: number | undefined
+  /** True: what breaks can be resumed by a range. Undefined: not known. */
+  readonly supportsRange: boolean | undefined
 }
 
 /**

@@ -1,0 +1,70 @@
+import { Failure, messageOf } from '#core'
+import { redactText, redactUrl } from './redact-url.ts'
+import type { SourceErrorCode } from './source-error.ts'
+
+const CODES: ReadonlySet<unknown> = new Set<SourceErrorCode>([
+  'source.not_found',
+  'source.denied',
+  'source.unreachable',
+  'source.broken',
+  'source.changed',
+  'source.range_invalid',
+  'source.not_supported',
+])
+
+/** Who failed, and on what. */
+export interface FailureContext {
+  /** As messages name the source: `plugin d7yfs`. */
+  readonly name: string
+  readonly inTree: boolean
+  readonly url: string
+}
+
+const retryAfter = new WeakMap<Failure, number>()
+
+/** How long the origin wants to be left alone, in milliseconds, when it said so. */
+export function retryAfterMs(failure: Failure): number | undefined {
+  return retryAfter.get(failure)
+}
+
+/**
+ * Whatever a client threw, as a Failure: by its `code` where that is one of a source's, else `source.broken` that names
+ * the client. What a stranger's plugin threw is not kept as the cause: it may hold secrets, and its stack is no help.
+ */
+export function sourceFailure(error: unknown, { name, inTree, url }: FailureContext): Failure {
+  if (inTree && error instanceof Failure) return error
+  const { code, message, wait } = readError(error)
+  const cause = inTree ? { cause: error } : {}
+  const failure = isSourceCode(code)
+    ? new Failure(code, `cannot read ${redactUrl(url)}: ${message}`, cause)
+    : new Failure('source.broken', `${name} failed on ${redactUrl(url)}: ${message}`, cause)
+  if (wait !== undefined) retryAfter.set(failure, wait)
+  return failure
+}
+
+/** A source's answer that breaks the contract. */
+export function brokenAnswer(reason: string, { name, inTree, url }: FailureContext): Failure {
+  const message = inTree ? reason : `${name}: ${reason}`
+  return new Failure('source.broken', `cannot read ${redactUrl(url)}: ${message}`)
+}
+
+/** True for the ways of saying that a method exists in name only. */
+export function isUnimplemented(error: unknown): boolean {
+  const { code, message } = readError(error)
+  return code === 'source.not_supported' || /^\W*(implement me|(method )?not (yet )?implemented)\b/i.test(message)
+}
+
+/** Reads an error of a stranger's: anything can be thrown, and its getters may throw again. */
+function readError(error: unknown): { code: unknown; message: string; wait: number | undefined } {
+  try {
+    const { code, retryAfterMs: wait } = Object(error) as { code?: unknown; retryAfterMs?: unknown }
+    const message = redactText(messageOf(error)) || 'it does not say why'
+    return { code, message, wait: typeof wait === 'number' && wait > 0 ? wait : undefined }
+  } catch {
+    return { code: undefined, message: 'it threw something unreadable', wait: undefined }
+  }
+}
+
+function isSourceCode(code: unknown): code is SourceErrorCode {
+  return CODES.has(code)
+}
