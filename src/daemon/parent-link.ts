@@ -1,5 +1,4 @@
-import { fetchPiece, type SyncPiecesResponse, type UploadClient } from '#api'
-import type { PieceRecord } from '#core'
+import { fetchPiece, pieceRecordOf, type SyncPiecesResponse, type UploadClient } from '#api'
 import type { Announced, ParentLink } from './from-parent.ts'
 import type { Parent } from './plan.ts'
 
@@ -45,17 +44,7 @@ export function parentLink(deps: ParentLinkDeps): ParentLink {
 
 /** Pieces are only fetched from the host that announces them: another address in an answer is passed over. */
 function announcedOf(response: SyncPiecesResponse, taskId: string, parent: Parent): Announced | undefined {
-  const { number, offset, length, tcpPort, record } = response
+  const { number, offset, length, tcpPort } = response
   if (tcpPort === undefined || tcpPort <= 0 || tcpPort > 65_535) return undefined
-  return { number, offset, length, ip: parent.ip, port: tcpPort, record: record && recordOf(record, response, taskId) }
-}
-
-function recordOf(
-  record: NonNullable<SyncPiecesResponse['record']>,
-  around: SyncPiecesResponse,
-  taskId: string,
-): PieceRecord {
-  const { version, pieceLength, blocks, signer, signature, contentLength } = record
-  const { number, offset, length } = around
-  return { taskId, version, pieceLength, number, offset, length, blocks, signer, signature, contentLength }
+  return { number, offset, length, ip: parent.ip, port: tcpPort, record: pieceRecordOf(response, taskId) }
 }

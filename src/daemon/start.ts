@@ -1,14 +1,13 @@
 import { join } from 'node:path'
 import {
   downloadService,
-  healthService,
   implement,
   openChannel,
   type SchedulerClient,
   schedulerClient,
   serveGrpc,
+  serveHealth,
   servePieces,
-  servingHealth,
   uploadService,
 } from '#api'
 import { asFailure, type HostIdentity, type SettingsOf } from '#core'
@@ -63,7 +62,9 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   const { settings, host, store, log } = deps
   const activity = new Activity()
   const key = await hostKey(join(deps.workhome, 'host.key'))
-  const schedulers = deps.schedulers.map((address) => schedulerClient(scope.own(openChannel(address))))
+  const schedulers = deps.schedulers.map((address) =>
+    schedulerClient(scope.own(openChannel(address, { unavailable: 'scheduler.unavailable' }))),
+  )
 
   // What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready.
   const pieces = scope.own(await listenForPieces(deps, activity))
@@ -95,7 +96,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
       serveGrpc({
         services: [
           implement(uploadService, uploadHandlers({ ...services, sync })),
-          implement(healthService, servingHealth('dfdaemon.v2.DfdaemonUpload')),
+          serveHealth(['dfdaemon.v2.DfdaemonUpload']),
         ],
         listen: { host: settings.listen, port },
         onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
@@ -116,10 +117,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   const socket = settings.socket || join(deps.workhome, 'daemon.sock')
   scope.own(
     await serveGrpc({
-      services: [
-        implement(downloadService, downloadHandlers(services)),
-        implement(healthService, servingHealth('dfdaemon.v2.DfdaemonDownload')),
-      ],
+      services: [implement(downloadService, downloadHandlers(services)), serveHealth(['dfdaemon.v2.DfdaemonDownload'])],
       listen: { path: socket },
       onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
     }),

@@ -1,4 +1,4 @@
-import { type PieceRecordMessage, type SyncPiecesRequest, SyncPiecesResponse } from '#api'
+import { type SyncPiecesRequest, type SyncPiecesResponse, syncPiecesResponse } from '#api'
 import { Failure } from '#core'
 import type { HeldPiece, StoredTask, TaskStore } from '#storage'
 
@@ -45,7 +45,7 @@ export async function* syncPieces(
     while (!signal.aborted) {
       for (const piece of ready.splice(0)) {
         asked?.delete(piece.number)
-        yield announcement(task, piece, deps)
+        yield syncPiecesResponse(piece, { ip: deps.ip, tcpPort: deps.port }, task.record(piece.number))
       }
       if (ready.length > 0) continue
       if (asked?.size === 0 || task.complete || !deps.isRunning(task)) return
@@ -61,25 +61,4 @@ export async function* syncPieces(
     forget()
     signal.removeEventListener('abort', onAbort)
   }
-}
-
-function announcement(
-  task: StoredTask,
-  { number, offset, length }: HeldPiece,
-  { ip, port }: SyncDeps,
-): SyncPiecesResponse {
-  const record = task.record(number)
-  return SyncPiecesResponse.fromPartial({
-    number,
-    offset,
-    length,
-    ip,
-    tcpPort: port,
-    ...(record && { record: recordMessage(record) }),
-  })
-}
-
-function recordMessage(record: NonNullable<ReturnType<StoredTask['record']>>): Partial<PieceRecordMessage> {
-  const { version, pieceLength, blocks, signer, signature, contentLength } = record
-  return { version, pieceLength, blocks, signer, signature, contentLength }
 }
