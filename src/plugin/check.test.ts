@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdir, realpath, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BROKEN_PLUGINS } from './broken-plugins.ts'
 import { describe, oneLine, printableJson, thrownMessage } from './one-line.ts'

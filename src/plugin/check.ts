@@ -22,6 +22,8 @@ export type PluginOptions = Readonly<Record<string, unknown>>
 /** A resource plugin that passed every check. */
 export interface LoadedPlugin {
   readonly scheme: string
+  /** As messages name it: `plugin d7yfs (/path/d7y-resource-plugin-d7yfs.mjs)`. */
+  readonly name: string
   readonly client: ResourceClient
   /** As plain data, keys sorted: what the plugin does to its own object later does not show here. */
   readonly metadata: PluginMetadata
@@ -55,7 +57,8 @@ export async function checkPlugin(found: FoundPlugin, entry: PluginEntry, how: C
       : `client is ${describe(client)}`
     throw broken(`invalid client, not a ResourceClient: ${got}, expected an object with a function download`)
   }
-  return { scheme: found.name, client, metadata, file: found.path, stamp: entry.stamp }
+  const name = `plugin ${found.name} (${found.path})`
+  return { scheme: found.name, name, client, metadata, file: found.path, stamp: entry.stamp }
 }
 
 /** A copy, so that a plugin cannot reach into the host's settings or another plugin's. */

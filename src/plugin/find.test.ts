@@ -1,6 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { findPlugins, isScheme, parsePluginName, pluginDirs, SYSTEM_PLUGIN_DIR } from './find.ts'
 import { dirWith } from './test-host.ts'
@@ -72,7 +72,7 @@ test('no file name makes the search fail, and each is either a plugin or told of
       for (const entry of names) {
         if (folder) await mkdir(join(dir, entry)).catch(() => undefined)
         else await writeFile(join(dir, entry), '').catch(() => undefined)
-        made.add(entry.toWellFormed())
+        made.add(Buffer.from(entry).toString())
       }
       const [searched] = await findPlugins([{ path: dir, given: true }])
       const seen = [...(searched?.plugins ?? []).map((p) => p.location), ...(searched?.others ?? []).map((o) => o.name)]

@@ -1,6 +1,8 @@
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { resolveSettings } from '#core'
+import { builtInSources, sourceSettings } from '#source'
 import type { RenderedListing } from './index.ts'
 import { bundledHost, dirWith, pluginText } from './test-host.ts'
 
@@ -84,6 +86,15 @@ test('every directory has its line, and a link that leads elsewhere is told of',
     expect.stringMatching(/^resource plugin x, location: d7y-resource-plugin-x.mjs, is a link to .*real.mjs$/),
   ])
   expect(exitCode).toBe(0)
+})
+
+test('a plugin for a scheme that is built in is told to be of no use', async () => {
+  for (const { scheme } of builtInSources(resolveSettings(sourceSettings, []), () => undefined)) {
+    const name = `d7y-resource-plugin-${scheme}.mjs`
+    const { stdout, stderr } = await listing(await dirWith({ [name]: pluginText(scheme) }))
+    expect(stdout).toEqual([])
+    expect(stderr[1]).toMatch(new RegExp(`^resource plugin ${scheme}, .* not used: ${scheme} is built in`))
+  }
 })
 
 test('metadata cannot write to the terminal', async () => {

@@ -10,7 +10,7 @@ import { oneLine, printableJson, thrownMessage } from './one-line.ts'
 export type ListedPlugin = { readonly found: FoundPlugin } & (
   | { readonly state: 'good'; readonly plugin: LoadedPlugin; readonly linkedFile?: string }
   | { readonly state: 'broken'; readonly reason: string }
-  /** Nothing of it was run: another one is in its place, or this program has no use for its type. */
+  /** Nothing of it was run: something else is in its place, or this program has no use for its type. */
   | { readonly state: 'unused'; readonly reason: string }
 )
 
@@ -36,10 +36,15 @@ export async function listPlugins(how: CheckOptions & { dirs: readonly PluginDir
   return listed
 }
 
+/** Schemes that the host reads itself; a plugin cannot take them over. */
+const BUILT_IN_SCHEMES: readonly string[] = ['file', 'http', 'https']
+
 async function inspect(found: FoundPlugin, how: CheckOptions): Promise<ListedPlugin> {
   if (found.shadowedBy !== undefined) return { found, state: 'unused', reason: `${found.shadowedBy} comes first` }
   if (found.type !== 'resource')
     return { found, state: 'unused', reason: `this version loads no ${found.type} plugins; it was not run` }
+  if (BUILT_IN_SCHEMES.includes(found.name))
+    return { found, state: 'unused', reason: `${found.name} is built in; the plugin was not run` }
   try {
     const entry = await locateEntry(found)
     const plugin = await checkPlugin(found, entry, how)

@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { PluginLoader } from './index.ts'
-import { bundledHost, dirWith, pluginText, put } from './test-host.ts'
+import { bodyText, bundledHost, dirWith, pluginText, put } from './test-host.ts'
 
 const { createPluginLoader } = await bundledHost()
 
@@ -26,12 +26,9 @@ function timesLoaded(): number {
 
 async function bodyOf(loader: PluginLoader, scheme = 'd7yfs'): Promise<string> {
   const plugin = await loader.load(scheme)
-  const request = { url: `${scheme}://host:56001/path/to/resource`, headers: {}, signal: AbortSignal.timeout(10_000) }
-  const { body } = (await plugin?.client.download(request)) ?? { body: Buffer.from('no plugin') }
-  const chunks: Uint8Array[] = []
-  if (body instanceof Uint8Array) chunks.push(body)
-  else for await (const chunk of body) chunks.push(chunk)
-  return Buffer.concat(chunks).toString()
+  if (plugin === undefined) return 'no plugin'
+  const url = `${scheme}://host:56001/path/to/resource`
+  return bodyText(plugin.client, { url, headers: {}, signal: AbortSignal.timeout(10_000) })
 }
 
 test('a plugin is loaded when its scheme is first asked for, and once for all who ask', async () => {
@@ -42,7 +39,8 @@ test('a plugin is loaded when its scheme is first asked for, and once for all wh
   expect(await loader.load('d7yfs')).toBe(plugins[0])
   expect(new Set(plugins).size).toBe(1)
   expect(timesLoaded()).toBe(1)
-  expect(plugins[0]).toMatchObject({ scheme: 'd7yfs', metadata: { name: 'd7yfs' }, file: join(dir, NAME) })
+  const file = join(dir, NAME)
+  expect(plugins[0]).toMatchObject({ name: `plugin d7yfs (${file})`, metadata: { name: 'd7yfs' }, file })
 })
 
 test('there is none for a scheme without a file, for what is no scheme, and for words that every object knows', async () => {

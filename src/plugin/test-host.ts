@@ -4,28 +4,23 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, onTestFinished } from 'vitest'
-
-type PluginHost = typeof import('./index.ts')
+import type { ResourceClient, SourceRequest } from '#source'
+import type * as Host from './index.ts'
 
 /**
  * This component as it is shipped: bundled, and run by Node itself. Vitest puts its own module loader in the place of
- * every `import()` it sees, and that one forgives and caches other things than Node's does.
+ * every `import()` it sees, and that one forgives and caches other things than Node's does; what lies in node_modules
+ * it leaves to Node.
  */
-export async function bundledHost(): Promise<PluginHost> {
-  const dir = await mkdtemp(join(tmpdir(), 'dragonfly-plugin-host-'))
+export async function bundledHost(): Promise<typeof Host> {
+  const root = join(import.meta.dirname, '../..')
+  const dir = await mkdtemp(join(root, 'node_modules/.plugin-host-'))
   afterAll(() => rm(dir, { recursive: true }))
-  const outfile = join(dir, 'node_modules', 'plugin-host.mjs') // what lies there, Vitest leaves to Node
+  const outfile = join(dir, 'host.mjs')
   const entry = join(import.meta.dirname, 'index.ts')
-  await build({
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    logLevel: 'error',
-    alias: { '#source': '/work/main/src/source/contract.ts' },
-  })
-  return (await import(pathToFileURL(outfile).href)) as PluginHost
+  await build({ entryPoints: [entry], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm' })
+  const host: typeof Host = await import(pathToFileURL(outfile).href)
+  return host
 }
 
 /** A directory with these files in it, gone after the test. */
@@ -52,4 +47,13 @@ export const DragonflyPluginInit = (options) => ({
   metadata: ${parts.metadata ?? `{ type: 'resource', name: '${scheme}', scheme: '${scheme}' }`},
 })
 `
+}
+
+/** The whole body of an answer to `download`, as text. */
+export async function bodyText(client: ResourceClient, request: SourceRequest): Promise<string> {
+  const { body } = await client.download(request)
+  if (body instanceof Uint8Array) return Buffer.from(body).toString()
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
 }
