@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process'
+import { copyFile, readdir, readFile, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { bodyText, bundledHost, dirWith, put } from './test-host.ts'
+
+const { createPluginLoader, listPlugins, renderListing } = await bundledHost()
+const run = promisify(execFile)
+
+const root = join(import.meta.dirname, '../..')
+const example = join(root, 'examples/plugin-d7yfs')
+
+async function load(dir: string, scheme: string) {
+  const loader = createPluginLoader({ dirs: [{ path: dir, given: true }], options: {}, warn: () => undefined })
+  const plugin = await loader.load(scheme)
+  if (plugin === undefined) throw new Error(`there is no plugin for ${scheme} in ${dir}`)
+  return plugin
+}
+
+// G1 rows 2 and 19: built apart from the host, loaded by a host that knows nothing of it.
+// G1 row 11: the page's sample builds, lists and downloads.
+test('the sample, built by its own build script, is listed as on the page and gives hello world', async () => {
+  const dir = await dirWith()
+  await run(process.execPath, [join(example, 'build.mjs'), dir])
+  expect(await readdir(dir)).toEqual(['d7y-resource-plugin-d7yfs.mjs'])
+
+  const { stdout, exitCode } = renderListing(await listPlugins({ dirs: [{ path: dir, given: true }], options: {} }))
+  expect(exitCode).toBe(0)
+  expect(stdout).toEqual([
+    expect.stringMatching(
+      /^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{"buildCommit":"([0-9a-f]{7,}|unknown)","buildTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ","name":"d7yfs","scheme":"d7yfs","type":"resource","vendor":"d7y"\}$/,
+    ),
+  ])
+
+  const { client } = await load(dir, 'd7yfs')
+  const request = { url: 'd7yfs://host:56001/path/to/resource', headers: {}, signal: AbortSignal.timeout(10_000) }
+  expect(await bodyText(client, request)).toBe('hello world')
+  expect(await client.getContentLength?.(request)).toBe(11)
+  expect(await client.isSupportRange?.(request)).toBe(false)
+  await expect(client.isExpired?.(request, {})).rejects.toThrow('implement me')
+  await expect(client.getLastModified?.(request)).rejects.toThrow('implement me')
+})
+
+// G1 row 14: no path to the host's sources, a version range of the kit is enough.
+test("the sample's manifest names the kit by a version range and nothing else", async () => {
+  const manifest: Record<string, unknown> = JSON.parse(await readFile(join(example, 'package.json'), 'utf8'))
+  expect(manifest).toMatchObject({ devDependencies: { 'dragonfly-ts': expect.stringMatching(/^\^\d+\.\d+\.\d+$/) } })
+  expect(manifest).not.toHaveProperty('dependencies')
+  expect(JSON.stringify(manifest)).not.toMatch(/file:|link:|\.\.\//)
+  expect(await readFile(join(example, 'index.ts'), 'utf8')).not.toMatch(/from '\.\.\//)
+})
+
+// G1 row 15: third-party packages of the plugin are honoured, by its own versions, on hosts that have none of them.
+test('what a plugin imports is bundled: it works where its packages are not installed', async () => {
+  const project = await dirWith({
+    'package.json': '{"name":"d7y-resource-plugin-vers","type":"module"}',
+    'index.ts': `import semver from 'semver'
+      import type { DragonflyPluginInit as Init } from 'dragonfly-ts/source'
+      const body = (url: string) => Buffer.from(semver.inc(new URL(url).hostname, 'minor') ?? 'none')
+      export const DragonflyPluginInit: Init = () => ({
+        client: { download: async ({ url }) => ({ body: body(url) }) },
+        metadata: { type: 'resource', name: 'vers', scheme: 'vers' },
+      })`,
+  })
+  await copyFile(join(example, 'build.mjs'), join(project, 'build.mjs'))
+  await symlink(join(root, 'node_modules'), join(project, 'node_modules'))
+  const installed = await dirWith()
+  await run(process.execPath, [join(project, 'build.mjs'), installed])
+
+  const { client } = await load(installed, 'vers')
+  const request = { url: 'vers://1.2.3', headers: {}, signal: AbortSignal.timeout(10_000) }
+  expect(await bodyText(client, request)).toBe('1.3.0')
+})
+
+test('a plugin that was not bundled is told to be', async () => {
+  const dir = await dirWith()
+  await put(join(dir, 'd7y-resource-plugin-vers.mjs'), "import 'semver'")
+  await expect(load(dir, 'vers')).rejects.toThrow("Cannot find package 'semver'")
+})
