@@ -79,6 +79,11 @@ export const FAILURES = {
     retry: true,
     help: 'Check the address given with --scheduler and that the scheduler runs.',
   },
+  'scheduler.full': {
+    exit: 9,
+    retry: true,
+    help: 'Wait, or raise scheduler.maxHosts, maxTasks, maxPeers or maxPeersPerTask.',
+  },
   'host.unknown': { exit: 1, retry: true, help: 'The host has to announce itself first; daemons do so by themselves.' },
   'task.unknown': { exit: 1, retry: false, help: 'Nothing is known of this task here.' },
   internal: { exit: 70, retry: false, help: 'This is a bug; please report it with the log.' },

@@ -1,0 +1,7 @@
+export { type Clock, systemClock } from './clock.ts'
+export { defaultScore, type Score } from './rank-parents.ts'
+export { type Scheduler, type SchedulerOptions, startScheduler } from './server.ts'
+export { type SchedulerSettings, schedulerSettings } from './settings.ts'
+export type { SchedulerStats } from './stats.ts'
+export type { Edition, Host, HostFacts, Peer, Task } from './swarm/model.ts'
+export type { SeedClient } from './wake-seeds.ts'

@@ -1,0 +1,87 @@
+import type { Edition, Host, Peer, Task } from './swarm/model.ts'
+
+/** How good a parent is for a child: 0 to 1. A ranking is one such function of plain data. */
+export type Score = (parent: Peer, child: Peer, task: Task) => number
+
+const MiB = 2 ** 20
+/** A piece counts as using up this much of a host's upload rate. */
+const PIECE_RATE_BYTES = 16 * MiB
+/** A host that owes its children a minute of its whole rate, or more, is as busy as can be. */
+const BUSY_SECONDS = 60
+const MAX_LOCATION_PARTS = 5
+
+/** The host has upload rate left, by the scheduler's own count (wire.md §6.4). Nothing is known without a rate. */
+export const load: Score = ({ host }) => {
+  if (host.facts.maxTxBps <= 0) return 0
+  return 0.5 * peak(host) + 0.3 * owed(host) + 0.2 * concurrency(host)
+}
+
+/** Both in the same data centre. */
+export const idc: Score = (parent, child) => {
+  const mine = child.host.facts.idc.toLowerCase()
+  return mine !== '' && parent.host.facts.idc.toLowerCase() === mine ? 1 : 0
+}
+
+/** How many leading parts of the location are the same; lists of different lengths are compared as far as both go. */
+export const location: Score = (parent, child) => {
+  const theirs = parent.host.facts.location.toLowerCase()
+  const mine = child.host.facts.location.toLowerCase()
+  if (theirs === '' || mine === '') return 0
+  if (theirs === mine) return 1
+  const parts = theirs.split('|')
+  const mineParts = mine.split('|')
+  const differs = mineParts.findIndex((part, index) => part !== parts[index])
+  return Math.min(differs < 0 ? mineParts.length : differs, MAX_LOCATION_PARTS) / MAX_LOCATION_PARTS
+}
+
+/** A seed is the best parent while it fetches, and left to the others once it has everything. */
+export const hostType: Score = ({ host, state }) => {
+  if (!host.facts.seed) return 0.5
+  return state === 'received-normal' || state === 'running' ? 1 : 0
+}
+
+const WEIGHTS: readonly (readonly [number, Score])[] = [
+  [0.6, load],
+  [0.2, idc],
+  [0.1, location],
+  [0.1, hostType],
+]
+
+export const defaultScore: Score = (parent, child, task) =>
+  WEIGHTS.reduce((sum, [weight, part]) => sum + weight * part(parent, child, task), 0)
+
+/** Best parents first; equals stay in their order. Pure: the same peers give the same order. */
+export function rankParents(candidates: readonly Peer[], child: Peer, score: Score = defaultScore): Peer[] {
+  return candidates
+    .map((parent) => ({ parent, score: score(parent, child, child.task) }))
+    .sort((a, b) => b.score - a.score)
+    .map(({ parent }) => parent)
+}
+
+/** Whether the parent's last piece came far slower than its others. */
+export function isSlow(parent: Peer): boolean {
+  return parent.costs.slow
+}
+
+/** Whether what the parent gives can be checked by somebody who knows only the edition's signers. */
+export function hasProof(parent: Peer, edition: Edition): boolean {
+  return edition.signers.size > 0 || parent.host.facts.publicKey === undefined
+}
+
+function peak({ uploads, facts }: Host): number {
+  return atLeastZero(1 - (uploads.bytes * 8) / facts.maxTxBps)
+}
+
+function owed({ uploads, facts }: Host): number {
+  return atLeastZero(1 - (uploads.owedBytes * 8) / facts.maxTxBps / BUSY_SECONDS)
+}
+
+function concurrency({ uploads, facts }: Host): number {
+  const pieces = facts.maxTxBps / 8 / PIECE_RATE_BYTES
+  if (pieces <= 1) return 0
+  return uploads.pieces <= pieces ? 1 : pieces / uploads.pieces
+}
+
+function atLeastZero(value: number): number {
+  return Math.max(0, value)
+}

@@ -1,0 +1,103 @@
+import type { Download } from '#api'
+import type { Clock } from './clock.ts'
+import { nextStep, type StepLimits } from './next-step.ts'
+import type { Score } from './rank-parents.ts'
+import { tell } from './swarm/editions.ts'
+import type { Edition, Host, Peer } from './swarm/model.ts'
+import type { Swarm } from './swarm/swarm.ts'
+
+export interface ScheduleDeps {
+  readonly swarm: Swarm
+  readonly seeds: {
+    readonly mayWake: boolean
+    wake(seed: Host, child: Peer, download: Download): void
+  }
+  readonly clock: Clock
+  readonly limits: StepLimits
+  readonly random: () => number
+  readonly score?: Score | undefined
+}
+
+/** What a child is told. */
+export type Answer =
+  | { readonly kind: 'parents'; readonly parents: readonly Peer[] }
+  | { readonly kind: 'source'; readonly why: string }
+
+/**
+ * Finds parents for a child, or sends it to the origin, and waits as long as there is hope. Fails with the reason
+ * there is none. News of the task is acted upon at once; the interval is for what no news tells of.
+ */
+export async function schedule(
+  child: Peer,
+  download: Download,
+  deps: ScheduleDeps,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { swarm, seeds, clock, limits } = deps
+  const startedAtMs = clock.now()
+  swarm.unlinkParents(child)
+  for (;;) {
+    signal.throwIfAborted()
+    const nowMs = clock.now()
+    const view = { ...deps, nowMs, waitedMs: nowMs - startedAtMs, seeds: swarm.seeds, mayWake: seeds.mayWake }
+    const step = nextStep(child, view)
+    switch (step.kind) {
+      case 'join':
+        tell(step.edition, child.host, nowMs)
+        swarm.join(child, step.edition)
+        break
+      case 'wake':
+        seeds.wake(step.seed, child, download)
+        break
+      case 'wait':
+        await news(child, clock, limits.retryInterval, signal)
+        break
+      case 'refuse':
+        throw step.failure
+      case 'parents':
+        for (const parent of step.parents) swarm.link(parent, child)
+        return step
+      case 'source':
+        sendToSource(child, step.believed, swarm, nowMs)
+        return step
+    }
+  }
+}
+
+/** From here on the child reads the origin, and whoever waits may have its pieces. */
+function sendToSource(child: Peer, believed: boolean, swarm: Swarm, nowMs: number): void {
+  if (child.edition !== undefined) countWord(child, child.edition, believed, swarm)
+  swarm.move(child, 'read-source', nowMs)
+}
+
+/** More signers of one edition are not named to children. */
+const MAX_SIGNERS = 64
+
+/** The word of a host that reads the origin counts from now on, or nobody is given its pieces. */
+export function countWord(child: Peer, edition: Edition, believed: boolean, swarm: Swarm): void {
+  const { publicKey } = child.host.facts
+  const room = edition.signers.has(child.host.id) || edition.signers.size < MAX_SIGNERS
+  if (believed && room && publicKey !== undefined) edition.signers.set(child.host.id, publicKey)
+  // A stock host signs nothing: it is as good as its checksums, where nothing better is known.
+  const unproven = !believed || !room || (publicKey === undefined && edition.signers.size > 0)
+  swarm.setUnproven(child, unproven)
+}
+
+/** Resolves at the next ring of the task's bell, or after `ms`. */
+function news(child: Peer, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const over = new AbortController()
+    const stop = child.task.bell.onRing(() => finish(resolve))
+    const finish = (settle: () => void): void => {
+      stop()
+      over.abort()
+      settle()
+    }
+    clock.sleep(ms, AbortSignal.any([signal, over.signal])).then(
+      () => finish(resolve),
+      () => {
+        if (signal.aborted) finish(() => reject(signal.reason as Error))
+      },
+    )
+  })
+}

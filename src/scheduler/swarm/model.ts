@@ -1,0 +1,149 @@
+import type { Host as HostMessage } from '#api'
+import type { ByteRange } from '#core'
+import type { Bell } from './bell.ts'
+import type { CostRecord } from './cost-record.ts'
+import type { PieceSet } from './piece-set.ts'
+import type { SampleSet } from './sample-set.ts'
+import type { PeerState, TaskState } from './states.ts'
+
+/** What a host said of itself at its last announcement; checked at the edge. */
+export interface HostFacts {
+  readonly id: string
+  readonly seed: boolean
+  readonly ip: string
+  readonly port: number
+  /** Nobody may fetch from it. */
+  readonly disableShared: boolean
+  readonly idc: string
+  /** Parts from the widest to the narrowest, with "|" between them. */
+  readonly location: string
+  /** Bits per second; 0 when not known. */
+  readonly maxTxBps: number
+  /** Raw Ed25519 key, 32 bytes; stock hosts have none. */
+  readonly publicKey: Uint8Array | undefined
+  /** Time until the next announcement. */
+  readonly intervalMs: number
+  /** How many children it may have at once. */
+  readonly uploadLimit: number
+  /** As it came, to be handed on to children. */
+  readonly message: HostMessage
+}
+
+/** A machine's daemon, known for as long as it announces itself. */
+export interface Host {
+  readonly id: string
+  facts: HostFacts
+  announcedAtMs: number
+  touchedAtMs: number
+  readonly peers: Set<Peer>
+  /** What its peers' children take of it, all tasks together. */
+  readonly uploads: Uploads
+  /** Hosts that could not fetch from it since the last one that could. */
+  readonly complaints: Set<string>
+  /** A seed that could not be reached is left alone until then. */
+  downUntilMs: number
+}
+
+export interface Uploads {
+  children: number
+  /** Pieces at once. */
+  pieces: number
+  /** Bytes at once. */
+  bytes: number
+  /** Bytes altogether, as far as known. */
+  owedBytes: number
+}
+
+/** What one child takes of one parent's host. */
+export type EdgeLoad = Readonly<Omit<Uploads, 'children'>>
+
+/** A resource that is to be had, in one edition or, while the origin changes, several. */
+export interface Task {
+  readonly id: string
+  readonly url: string
+  readonly tag: string
+  readonly application: string
+  readonly filteredQueryParams: readonly string[]
+  state: TaskState
+  readonly editions: Edition[]
+  readonly peers: Map<string, Peer>
+  readonly seedRuns: Set<SeedRun>
+  /** Seeds that could not bring it, until when they are not asked again, and why. */
+  readonly failedSeeds: Map<string, { readonly untilMs: number; readonly why: string }>
+  /** Rings when a waiting child may find something new. */
+  readonly bell: Bell
+  readonly createdAtMs: number
+  touchedAtMs: number
+}
+
+/**
+ * One state of the resource, cut into pieces one way. Peers of different editions cannot give each other anything.
+ */
+export interface Edition {
+  /** See `versionOf`; empty when the origin gives no validators. */
+  readonly version: string
+  etag: string
+  lastModified: string
+  /** Bytes; undefined until known. */
+  contentLength: number | undefined
+  /** Bytes; undefined until known. */
+  pieceLength: number | undefined
+  headers: Readonly<Record<string, string>>
+  /** Host ids and keys whose word counts for its pieces. Kept when the host leaves: its pieces are passed on. */
+  readonly signers: Map<string, Uint8Array>
+  readonly peers: Set<Peer>
+  /** Those of them that can be asked for pieces. */
+  readonly offering: SampleSet<Peer>
+  /** When a host last saw at the origin that this is the current edition; a seed's word is kept apart. */
+  validatedAtMs: { bySeed: number; byAny: number }
+  /** Seeds that found another edition at the origin, and until when they are not asked for this one again. */
+  readonly seedsElsewhere: Map<string, number>
+  /** Hosts that know of this edition from the scheduler alone, and since when: their word for it is its own echo. */
+  readonly toldAtMs: Map<string, number>
+  /** Host ids of parents, and of the hosts that got wrong bytes from them. */
+  readonly corruptReports: Map<string, Set<string>>
+}
+
+/** One host's part in one task. */
+export interface Peer {
+  readonly id: string
+  readonly host: Host
+  readonly task: Task
+  /** Undefined: the whole. */
+  readonly range: ByteRange | undefined
+  readonly priority: number
+  /** Pieces it fetches at once. */
+  readonly concurrentPieces: number
+  /** It asked to read the origin itself. */
+  readonly wantsSource: boolean
+  /** Its user forbade reading the origin. */
+  readonly sourceForbidden: boolean
+  readonly createdAtMs: number
+  state: PeerState
+  /** Undefined while nobody told it which one there is. */
+  edition: Edition | undefined
+  /** It reads the origin beside hosts whose word counts, and its own does not: nobody could check what it gives. */
+  unproven: boolean
+  /** Its stream is open. */
+  connected: boolean
+  readonly pieces: PieceSet
+  readonly costs: CostRecord
+  readonly parents: Map<Peer, EdgeLoad>
+  readonly children: Set<Peer>
+  /** Ids of peers and hosts that are not named to it again. */
+  readonly blockedPeers: Set<string>
+  readonly blockedHosts: Set<string>
+  touchedAtMs: number
+  /** When it last got a piece or changed its state. */
+  progressAtMs: number
+}
+
+/** One call to a seed to bring a task. */
+export interface SeedRun {
+  readonly host: Host
+  readonly range: ByteRange | undefined
+  /** The edition of the child it is for; undefined when that could not be told. */
+  readonly wanted: Edition | undefined
+  /** The seed's own peer, once it has registered. */
+  peer: Peer | undefined
+}
