@@ -86,7 +86,8 @@ export function sender(options: ExchangeOptions): Send {
             })
           : httpRequest(bare, { ...target, agent: plain })
       request.once('response', (message) => resolve(answerOf(url, message)))
-      request.once('error', (error) => reject(connectionError(error)))
+      // Not once: an abort after the last byte is an error as well, of which nobody has to hear.
+      request.on('error', (error) => reject(connectionError(error)))
       request.once('upgrade', (_, socket) => socket.destroy(new Error('the origin speaks another protocol')))
       request.end()
     })
