@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
-import { copyFile, readdir, readFile, symlink } from 'node:fs/promises'
+import { copyFile, cp, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 import { bodyText, bundledHost, dirWith, put } from './test-host.ts'
 
@@ -49,6 +50,24 @@ test("the sample's manifest names the kit by a version range and nothing else", 
   expect(manifest).not.toHaveProperty('dependencies')
   expect(JSON.stringify(manifest)).not.toMatch(/file:|link:|\.\.\//)
   expect(await readFile(join(example, 'index.ts'), 'utf8')).not.toMatch(/from '\.\.\//)
+})
+
+// G1 row 14 again, and the contract suite on the sample: a project of its own, with the kit as npm would install it.
+test('the sample, copied out of this repository, builds with the installed kit and passes the contract suite', async () => {
+  const project = await dirWith()
+  await cp(example, project, { recursive: true, filter: (path) => !path.endsWith('/dist') })
+  const kit = join(project, 'node_modules/dragonfly-ts')
+  await put(join(kit, 'package.json'), await readFile(join(root, 'package.json'), 'utf8'))
+  const entryPoints = { source: join(root, 'src/source/sdk.ts'), 'source-testing': join(root, 'src/source/testing.ts') }
+  const [outdir, outExtension] = [join(kit, 'dist'), { '.js': '.mjs' }]
+  await build({ entryPoints, outdir, outExtension, bundle: true, platform: 'node', format: 'esm' })
+  await symlink(join(root, 'node_modules/esbuild'), join(project, 'node_modules/esbuild'))
+
+  const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, VITEST: ___, ...env } = process.env
+  const { stdout } = await run('npm', ['test'], { cwd: project, env }).catch((error: unknown) => Object(error))
+  expect(stdout).toMatch(/^# fail 0$/m)
+  expect(stdout).toMatch(/ok \d+ - d7yfs gives exactly the bytes of the resource/)
+  expect(stdout).not.toContain('not ok')
 })
 
 // G1 row 15: third-party packages of the plugin are honoured, by its own versions, on hosts that have none of them.
