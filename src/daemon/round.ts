@@ -31,6 +31,8 @@ interface Member extends Holder {
   left: boolean
   /** It has told all it has. */
   told: boolean
+  /** It knows no records: a peer of another make. */
+  stock: boolean
 }
 
 const SLOTS_PER_PARENT = 3
@@ -83,6 +85,7 @@ class Round {
       slots: SLOTS_PER_PARENT,
       left: false,
       told: false,
+      stock: false,
     }))
     this.over = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -126,6 +129,7 @@ class Round {
     const { number } = announced
     if (!Number.isSafeInteger(number) || !this.#fits(announced)) return
     const record = announced.record
+    if (record === undefined) member.stock = true
     if (record !== undefined && this.#matches(record, announced) && this.#deps.records.believes(record)) {
       this.#records.set(number, record)
       if (record.contentLength !== undefined && this.#task.contentLength === undefined) {
@@ -220,9 +224,13 @@ class Round {
   }
 
   #holders(number: number): Member[] {
-    const { records, requireRecords } = this.#deps
-    if (requireRecords && records.hasSigners && !this.#records.has(number)) return []
+    if (this.#deps.records.hasSigners && !this.#records.has(number) && !this.#mayDoWithoutRecord()) return []
     return this.#members.filter((member) => !member.left && member.has.has(number))
+  }
+
+  /** A CRC-32 of the sender's own will do only where nobody is left who could still bring a record. */
+  #mayDoWithoutRecord(): boolean {
+    return !this.#deps.requireRecords && this.#members.every(({ left, told, stock }) => left || told || stock)
   }
 
   /** Wanted pieces that are neither held nor on their way; without a length, those that parents speak of. */

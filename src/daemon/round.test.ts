@@ -1,0 +1,162 @@
+import { expect, test } from 'vitest'
+import { Failure, type Signer } from '#core'
+import { silentLog } from '#runtime'
+import type { StoredTask } from '#storage'
+import { fetchFromParents, type RoundDeps } from './round.ts'
+import {
+  type Behaviour,
+  bytesOf,
+  contentOf,
+  fakeLink,
+  metaOf,
+  newReader,
+  parent,
+  PIECE_LENGTH,
+  recordOf,
+  tempStore,
+} from './swarm-fixture.ts'
+import { RecordChecker } from './trust.ts'
+
+const content = contentOf(3 * PIECE_LENGTH + 1000)
+const seed = newReader()
+const signed = (number: number) => recordOf(content, number, seed)
+const flipped = (_: number, right: Buffer): Buffer => {
+  const wrong = Buffer.from(right)
+  wrong[right.length - 1] = (wrong[right.length - 1] ?? 0) ^ 1
+  return wrong
+}
+
+async function round(
+  behaviours: Readonly<Record<string, Behaviour>>,
+  options: { signers?: readonly Signer[]; contentLength?: number | undefined } & Partial<RoundDeps> = {},
+) {
+  const store = await tempStore()
+  const task = await store.open(metaOf('contentLength' in options ? options.contentLength : content.length))
+  const link = fakeLink(behaviours)
+  const records = new RecordChecker()
+  records.trust(options.signers ?? [{ hostId: seed.hostId, publicKey: seed.key.publicKey }])
+  const failures: { number: number; parent: string; code: string }[] = []
+  const deps: RoundDeps = {
+    link,
+    records,
+    requireRecords: false,
+    concurrentPieces: 4,
+    patienceMs: 50,
+    log: silentLog,
+    limit: (sink) => sink,
+    inOrder: () => false,
+    wanted: () => ({ first: 0, last: undefined }),
+    failed: (number, { hostname }, { code }) => failures.push({ number, parent: hostname, code }),
+    ...options,
+  }
+  await fetchFromParents(task, Object.keys(behaviours).map(parent), deps, new AbortController().signal)
+  return { task, failures, asked: link.asked, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+}
+
+const heldNumbers = (task: StoredTask): number[] => task.pieces().map(({ number }) => number)
+
+test('all pieces come from several parents, and the bytes are right', async () => {
+  await using done = await round({
+    a: { content, record: signed, has: [0, 1] },
+    b: { content, record: signed, has: [2, 3] },
+  })
+  expect(done.task.complete).toBe(true)
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+})
+
+test('a parent that sends wrong bytes is left at once, reported as a liar, and its pieces come from another one', async () => {
+  await using done = await round({
+    liar: { content, record: signed, send: flipped },
+    honest: { content, record: signed },
+  })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  expect(done.failures.every(({ parent, code }) => parent === 'liar' && code === 'piece.corrupt')).toBe(true)
+})
+
+test('nothing of a liar is held when there is nobody else', async () => {
+  await using done = await round({ liar: { content, record: signed, send: flipped } })
+  expect(heldNumbers(done.task)).toEqual([])
+  expect(done.failures.length).toBeGreaterThan(0)
+})
+
+test('a liar cannot choose the digest: a record of its own key counts for nothing', async () => {
+  const forged = contentOf(content.length, 2)
+  const liar = newReader('liar')
+  const forge = (number: number) => recordOf(forged, number, liar)
+  await using done = await round({ liar: { content: forged, record: forge } }, { requireRecords: true })
+  expect(heldNumbers(done.task)).toEqual([])
+})
+
+test('a record signed by the right host for another version, piece or task counts for nothing', async () => {
+  const old = (number: number) => recordOf(content, number, seed, 'v0')
+  const other = (number: number) => recordOf(content, (number + 1) % 3, seed)
+  await using first = await round({ a: { content, record: old } }, { requireRecords: true })
+  expect(heldNumbers(first.task)).toEqual([])
+  await using second = await round({ a: { content, record: other } }, { requireRecords: true })
+  expect(heldNumbers(second.task)).toEqual([])
+})
+
+test('bytes of a stock peer are checked against the record that somebody else has', async () => {
+  await using done = await round({
+    stock: { content, send: flipped },
+    ours: {
+      content,
+      record: signed,
+      lingers: true,
+      send: () => new Failure('piece.missing', 'only the records are here'),
+    },
+  })
+  expect(heldNumbers(done.task)).toEqual([])
+  expect(done.failures).toContainEqual(expect.objectContaining({ parent: 'stock', code: 'piece.corrupt' }))
+})
+
+test('a stock peer that knows no records is used with its CRC-32', async () => {
+  await using done = await round({ stock: { content } }, { signers: [] })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+})
+
+test('a parent that dies keeps nobody waiting, and what it gave is kept', async () => {
+  await using done = await round({
+    dying: { content, record: signed, diesAfter: 2 },
+    other: { content, record: signed, has: [3] },
+  })
+  expect(done.task.piece(3)).toBeDefined()
+  expect(done.task.complete).toBe(false)
+})
+
+test('a piece that a parent has no more is asked of another one', async () => {
+  const gone = (number: number, right: Buffer) => (number === 1 ? new Failure('piece.missing', 'gone') : right)
+  await using done = await round({
+    a: { content, record: signed, send: gone },
+    b: { content, record: signed, has: [1] },
+  })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+})
+
+test('a round ends when its parents have told all and pieces are still missing', async () => {
+  await using done = await round({ a: { content, record: signed, has: [0] } })
+  expect(heldNumbers(done.task)).toEqual([0])
+})
+
+test('a round ends after its patience when parents stay and bring nothing', async () => {
+  await using done = await round({ a: { content, record: signed, has: [0], lingers: true } })
+  expect(heldNumbers(done.task)).toEqual([0])
+})
+
+test('only what is wanted is fetched', async () => {
+  await using done = await round({ a: { content, record: signed } }, { wanted: () => ({ first: 1, last: 2 }) })
+  expect(heldNumbers(done.task)).toEqual([1, 2])
+})
+
+test('the length of the content is learnt from a record that is believed', async () => {
+  await using done = await round({ a: { content, record: signed } }, { contentLength: undefined })
+  expect(done.task.contentLength).toBe(content.length)
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+})
+
+test('a piece that cannot be in the task is never asked for', async () => {
+  const longer = contentOf(content.length + 3 * PIECE_LENGTH)
+  await using done = await round({ odd: { content: longer } }, { signers: [] })
+  expect(done.asked['odd'] ?? []).not.toContain(4)
+  expect(done.task.pieces().every(({ number }) => number < 3)).toBe(true)
+})
