@@ -1,4 +1,4 @@
-import { Agent, type IncomingMessage, request as httpRequest } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 import { messageOf } from '#core'
@@ -71,7 +71,7 @@ export function sender(options: ExchangeOptions): Send {
   const tls = new TlsAgent({ ...common, ...(options.ca === undefined ? {} : { ca: [...options.ca] }) })
   return (question) => {
     const { url, method, headers, signal } = question
-    const target = { method, headers, signal, maxHeaderSize: LARGEST_HEAD_BYTES }
+    const target = { method, headers, maxHeaderSize: LARGEST_HEAD_BYTES }
     return new Promise((resolve, reject) => {
       const bare = new URL(url)
       bare.username = ''
@@ -85,13 +85,30 @@ export function sender(options: ExchangeOptions): Send {
               rejectUnauthorized: !options.insecure.includes(url.hostname) && !options.insecure.includes(url.host),
             })
           : httpRequest(bare, { ...target, agent: plain })
+      stopOnAbort(request, signal)
       request.once('response', (message) => resolve(answerOf(url, message)))
-      // Not once: an abort after the last byte is an error as well, of which nobody has to hear.
       request.on('error', (error) => reject(connectionError(error)))
-      request.once('upgrade', (_, socket) => socket.destroy(new Error('the origin speaks another protocol')))
       request.end()
     })
   }
+}
+
+/**
+ * Ends a request and its body when the signal aborts. (The option `signal` of node's request also destroys a connection
+ * that was given back and may serve another request already.)
+ */
+function stopOnAbort(request: ClientRequest, signal: AbortSignal): void {
+  let stop = (): unknown => request.destroy(new Error('aborted'))
+  const onAbort = (): unknown => stop()
+  request.once('response', (message) => {
+    stop = () => message.destroy(new Error('aborted'))
+    message.once('close', () => signal.removeEventListener('abort', onAbort))
+  })
+  request.once('close', () => {
+    if (request.destroyed) signal.removeEventListener('abort', onAbort)
+  })
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', onAbort, { once: true })
 }
 
 /** A parsed head and its body as an answer. */
