@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Failure } from '#core'
 import { type Daemon, hostIdentity, startDaemon } from '#daemon'
 import { aborted, type FileLock, lockFile, type Logger, Scope, untilStopped, VERSION } from '#runtime'
-import { startScheduler } from '#scheduler'
+import { type Scheduler, startScheduler } from '#scheduler'
 import { openTaskStore } from '#storage'
 import type { DaemonTree } from './daemon-settings.ts'
 import { isDaemonUp, socketPath } from './daemon-socket.ts'
@@ -30,13 +30,14 @@ export async function runDaemon(settings: DaemonTree): Promise<void> {
 
   const warn = (message: string): void => log.warn(message)
   const dir = settings.storage.dir || join(workhome, 'storage')
-  const store = scope.own(await openTaskStore({ ...settings.storage, dir, warn }))
+  const store = scope.own(await openTaskStore({ dir, bufferBytes: settings.storage.bufferMemory, warn }))
+  const storageLimits = { capacityBytes: settings.storage.capacity, idleMs: settings.storage.taskTtl }
   const sources = openSources({ ...settings, workhome, log })
   const embedded = settings.scheduler.addrs.length === 0 ? scope.own(await embedScheduler(settings, log)) : undefined
   const schedulers = embedded === undefined ? settings.scheduler.addrs : [embedded.address]
   const host = hostIdentity({ ...settings, seed: settings.seed || embedded !== undefined })
   const daemon = scope.own(
-    await startDaemon({ settings, host, workhome, store, sources, schedulers, version: VERSION, log }),
+    await startDaemon({ settings, host, workhome, store, storageLimits, sources, schedulers, version: VERSION, log }),
   )
 
   writePid(join(workhome, 'daemon.pid'))
@@ -60,9 +61,23 @@ async function takePlace(path: string, socket: string): Promise<FileLock | undef
 }
 
 /** The scheduler of a daemon that was told of none: whoever knows its port can join. */
-function embedScheduler(settings: DaemonTree, log: Logger): ReturnType<typeof startScheduler> {
-  const embedded = { ...settings.embeddedScheduler, listen: settings.listen }
-  return startScheduler({ settings: embedded, log: log.child({ part: 'scheduler' }) })
+async function embedScheduler(settings: DaemonTree, log: Logger): Promise<Scheduler> {
+  const { embeddedScheduler, listen } = settings
+  const { port } = embeddedScheduler
+  const start = (at: number): Promise<Scheduler> =>
+    startScheduler({ settings: { ...embeddedScheduler, listen, port: at }, log: log.child({ part: 'scheduler' }) })
+  try {
+    return await start(port)
+  } catch (error) {
+    if (!isTaken(error) || port === 0) throw error
+    log.warn({ port }, 'the port of the scheduler is taken: it listens at a free one instead')
+    return start(0)
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  const cause = error instanceof Failure ? error.cause : error
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }
 
 /** Aborted when the daemon had nothing to do for so long; never for 0. */

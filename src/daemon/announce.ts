@@ -77,9 +77,13 @@ export class Announcer implements AsyncDisposable {
     }
   }
 
-  /** Tells the schedulers that this host goes. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    await this.leave()
+  }
+
+  /** Tells the schedulers that this host goes. */
+  async leave(): Promise<void> {
     const hostId = this.#deps.identity.id
     await Promise.allSettled([...this.#known].map((scheduler) => scheduler.deleteHost({ hostId }, { timeoutMs: 1000 })))
   }

@@ -13,6 +13,8 @@ export interface ServicesDeps extends ServeDownloadDeps {
   offer(task: StoredTask): Promise<void>
   /** Tells the schedulers that this host has a task no more. */
   forget(taskId: string): Promise<void>
+  /** Takes this host out of the swarm, until it announces itself again. */
+  leave(): Promise<void>
   readonly activity: Activity
   /** Ends with the daemon. */
   readonly lifetime: AbortSignal
@@ -23,6 +25,10 @@ export function downloadHandlers(deps: ServicesDeps) {
   return {
     downloadTask: (request: { download?: Wish }, call: { signal: AbortSignal }): AsyncIterable<DownloadTaskResponse> =>
       deps.activity.during(serveDownload(request.download, deps, call.signal)),
+    async deleteHost(): Promise<Record<string, never>> {
+      await deps.leave()
+      return {}
+    },
     ...taskHandlers(deps),
   }
 }

@@ -16,6 +16,7 @@ import type { Sources } from '#source'
 import type { TaskStore } from '#storage'
 import { Activity } from './activity.ts'
 import { Announcer } from './announce.ts'
+import { evictRegularly, type StorageLimits } from './evict.ts'
 import { Fetches } from './fetches.ts'
 import { hostMessage } from './host-message.ts'
 import { ParentClients } from './parent-clients.ts'
@@ -32,6 +33,7 @@ export interface DaemonDeps {
   readonly host: HostIdentity
   readonly workhome: string
   readonly store: TaskStore
+  readonly storageLimits: StorageLimits
   readonly sources: Sources
   /** Addresses of the schedulers, host:port. */
   readonly schedulers: readonly string[]
@@ -88,6 +90,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     lifetime: lifetimeOf(scope),
     offer: async (task) => announcer?.offer(task),
     forget: (taskId) => forgetTask(schedulers, host.id, taskId),
+    leave: async () => announcer?.leave(),
     activity,
   }
   const sync = { store, isRunning: services.isRunning, ip: host.ip, port: pieces.port }
@@ -114,6 +117,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     }),
   )
   await announcer.announce()
+  scope.own(evictRegularly(store, deps.storageLimits, services.forget, log))
   const socket = settings.socket || join(deps.workhome, 'daemon.sock')
   scope.own(
     await serveGrpc({
