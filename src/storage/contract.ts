@@ -63,7 +63,8 @@ export interface PieceWriter extends ByteSink, AsyncDisposable {
   /**
    * All bytes are written and every whole piece of the run is held. With `eof` the content ends here: this settles an
    * unknown content length, and fails with `source.broken` where a known one says otherwise. Without it, bytes of a
-   * piece that is not whole are thrown away. A failed write or check rejects.
+   * piece that is not whole are thrown away, and so is what the source sent last while the length is unknown: it may be
+   * the end. A failed write or check rejects.
    */
   end(options?: { eof?: boolean }): Promise<void>
 }
@@ -105,8 +106,9 @@ export interface StoredTask {
   record(number: number): PieceRecord | undefined
   /**
    * Makes the output file, by reflink, hard link or copy, whichever is safe: under a temporary name in the same
-   * directory, then renamed. With `range`, only these bytes; with `atOffset`, at their own offset into the file that
-   * is there (made if it is not), everything else of it left alone. Fails with `output.invalid` or `storage.full`.
+   * directory, then renamed. With `start` and `end` (both included), only these bytes; with `atOffset`, at their own
+   * offset into the file that is there (made if it is not), everything else of it left alone. Fails with
+   * `output.invalid` or `storage.full`, and with `piece.missing` when not all of it is held.
    */
   export(
     path: string,
@@ -125,14 +127,17 @@ export interface TaskStore extends AsyncDisposable {
    * piece length) is set aside: running readers finish on it, then it goes.
    */
   open(meta: TaskMeta): Promise<StoredTask>
-  /** The newest version of the task that is here. */
+  /** The newest version of the task that is here. Pieces in doubt (the machine was restarted) are told as they are checked. */
   get(taskId: string): StoredTask | undefined
   list(): StoredTask[]
   /** Removes a task and its bytes once nobody reads it any more; a finished output that was linked stays. */
   delete(taskId: string): Promise<void>
   /** Checks a task against its digests where its content file was changed from outside; damaged pieces are dropped. */
   verify(taskId: string): Promise<{ dropped: number }>
-  /** Removes idle tasks, the longest unused first, until both limits are met. Tasks in use are never touched. */
+  /**
+   * Removes idle tasks, the longest unused first, until both limits are met, and tells which. Tasks in use are never
+   * touched. With `idleMs` 0 no task is too old.
+   */
   evict(limits: { capacityBytes: number; idleMs: number; now: number }): Promise<string[]>
   readonly heldBytes: number
 }

@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { blake3 } from '@napi-rs/blake-hash'
+import { BLOCK_LENGTH, type ByteSink, fill, pieceSpan } from '#core'
+import type { Expectation, StoredTask, TaskMeta, TaskStore, WriteOptions } from './contract.ts'
+import { openTaskStore, type TaskStoreOptions } from './disk.ts'
+
+/** What the tests of the storage share. */
+
+export const PIECE = 2 ** 20 + 1000 // two whole blocks and a short one
+export const SOURCE = { traffic: 'source' } as const
+
+export function tempDir(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'storage-test-'))
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export function openStore(dir: string, options: Partial<TaskStoreOptions> = {}): Promise<TaskStore> {
+  return openTaskStore({ dir, warn: () => undefined, ...options })
+}
+
+/** A store in a directory of its own that goes with it. */
+export async function tempStore(options: Partial<TaskStoreOptions> = {}) {
+  const dir = tempDir()
+  const store = await openStore(dir.path, options)
+  const close = async (): Promise<void> => {
+    await store[Symbol.asyncDispose]()
+    dir[Symbol.dispose]()
+  }
+  return { store, dir: dir.path, [Symbol.asyncDispose]: close }
+}
+
+export function metaOf(changes: Partial<TaskMeta> = {}): TaskMeta {
+  return {
+    taskId: 'ab'.repeat(32),
+    url: 'http://origin/file',
+    tag: '',
+    application: '',
+    filteredQueryParams: [],
+    pieceLength: PIECE,
+    version: 'v1',
+    etag: '"1"',
+    lastModified: '',
+    contentLength: undefined,
+    headers: {},
+    ...changes,
+  }
+}
+
+export function taskIdOf(number: number): string {
+  return number.toString(16).padStart(4, '0').repeat(16)
+}
+
+/** Bytes that differ everywhere, the same for the same seed. */
+export function contentOf(length: number, seed = 1): Buffer {
+  const content = Buffer.allocUnsafe(length)
+  let state = seed * 2654435761
+  for (let at = 0; at < length; at++) {
+    if (at % 64 === 0) state = Math.imul(state ^ (state >>> 15), 2246822519) + at + seed
+    content[at] = (state >>> (at % 24)) + at
+  }
+  return content
+}
+
+export const random = (length: number): Buffer => randomBytes(length)
+
+/** What a record would say of a piece of `content`. */
+export function expectationOf(content: Buffer, number: number, pieceLength = PIECE): Expectation {
+  const { offset, length } = pieceSpan(number, pieceLength, content.length)
+  const digests: Buffer[] = []
+  for (let at = 0; at < length; at += BLOCK_LENGTH) {
+    digests.push(blake3(content.subarray(offset + at, offset + Math.min(at + BLOCK_LENGTH, length))))
+  }
+  return { blocks: Buffer.concat(digests) }
+}
+
+/** Writes a run of pieces from `content` in chunks of `chunkLength`, and ends the writer. */
+export async function write(
+  task: StoredTask,
+  content: Buffer,
+  options: Partial<WriteOptions> & { chunkLength?: number } = {},
+): Promise<void> {
+  const { chunkLength = 70_001, first = 0, ...rest } = options
+  await using writer = task.write({ first, from: SOURCE, ...rest })
+  const start = first * task.meta.pieceLength
+  const end = rest.end === undefined ? content.length : Math.min(rest.end * task.meta.pieceLength, content.length)
+  await giveAll(writer, content.subarray(start, end), chunkLength)
+  await writer.end({ eof: end === content.length })
+}
+
+export async function giveAll(sink: ByteSink, bytes: Uint8Array, chunkLength = 70_001): Promise<void> {
+  for (let at = 0; at < bytes.length; at += chunkLength) await fill(sink, bytes.subarray(at, at + chunkLength))
+}
+
+/** A complete task with this content. */
+export async function storedTask(
+  store: TaskStore,
+  content: Buffer,
+  changes: Partial<TaskMeta> = {},
+): Promise<StoredTask> {
+  const task = await store.open(metaOf({ contentLength: content.length, ...changes }))
+  if (!task.complete) await write(task, content)
+  return task
+}
+
+/** Numbers of the pieces held, after each one's bytes were compared with `content`. */
+export async function heldRightly(task: StoredTask, content: Buffer): Promise<number[]> {
+  for (const { offset, length, number } of task.pieces()) {
+    const bytes = Buffer.alloc(length)
+    const read = await task.read(offset, bytes)
+    if (read !== length || !bytes.equals(content.subarray(offset, offset + length))) {
+      throw new Error(`piece ${number} has other bytes than it should`)
+    }
+  }
+  return task.pieces().map((piece) => piece.number)
+}
