@@ -48,7 +48,7 @@ const shared = {
 }
 
 mkdirSync(dist, { recursive: true })
-const programs = await build({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
+const programs = await bundle({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
 const kit = await buildKit()
 // The entries come last: who starts meanwhile finds the old ones whole, or the new ones.
 const files = [...programs.outputFiles, ...kit.outputFiles].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))
@@ -60,13 +60,18 @@ if (!quick) {
 }
 dateInputs([...Object.keys(programs.metafile.inputs), ...Object.keys(kit.metafile.inputs)])
 
+/** The bundler has told its mistakes on stderr: nothing of a stack is of use. */
+function bundle(options) {
+  return build(options).catch(() => process.exit(1))
+}
+
 /** The kit for plugin authors. */
 function buildKit() {
   const entries = ['source', 'source-testing']
     .map((name) => [name, name === 'source' ? 'src/source/sdk.ts' : 'src/source/testing.ts'])
     .filter(([, file]) => existsSync(join(root, file)))
   if (entries.length === 0) return { outputFiles: [], metafile: { inputs: {} } }
-  return build({ ...shared, entryPoints: Object.fromEntries(entries), chunkNames: 'source-part-[hash]' })
+  return bundle({ ...shared, entryPoints: Object.fromEntries(entries), chunkNames: 'source-part-[hash]' })
 }
 
 /**

@@ -92,6 +92,7 @@ export function readOrder(
   }
   const output = readOutput(flags.output, url, cwd)
   if (flags.originalOffset && output === undefined) throw invalid('--original-offset needs a file: name one with -O')
+  if (flags.json && output === undefined) throw invalid('--json and -O - both want stdout: name a file with -O')
   return {
     url,
     output,
@@ -171,11 +172,20 @@ function readRange(
 function readOutput(flag: string | undefined, url: string, cwd: string): string | undefined {
   if (flag === '-') return undefined
   const path = resolve(cwd, flag === undefined || flag === '' ? nameFrom(url) : flag)
-  if (flag?.endsWith('/') || statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+  if (flag?.endsWith('/') || isDirectory(path)) {
     throw new Failure('output.invalid', `path[${path}] is directory but requires file path: name a file with -O`)
   }
   checkWritable(path)
   return path
+}
+
+/** Also false for what cannot be looked at: `checkWritable` says why. */
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }
 
 function nameFrom(url: string): string {
