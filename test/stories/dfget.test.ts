@@ -253,7 +253,7 @@ test('ten dfget at once start one daemon, and the origin is read once', STORY, a
       await expectFile(dir.join('out', String(index)), { size: 20 * MiB, seed: 'ten' })
     expect(processesNaming(home)).toHaveLength(1)
     expect(own.bytesSent).toBe(20 * MiB)
-    await expectOnly(dir.join('out'), [...'0123456789'])
+    await expectOnly(dir.join('out'), '0123456789'.split(''))
   } finally {
     await endProcesses(processesNaming(home))
   }
