@@ -141,7 +141,7 @@ class Talk {
         return this.#last(peer, swarm.move(peer, 'fail', nowMs), request)
       case 'downloadPeerBackToSourceFailedRequest':
         return this.#last(peer, sourceFailed(peer, swarm, nowMs), request)
-      case 'registerPeerRequest':
+      default:
         return false
     }
   }

@@ -152,7 +152,7 @@ export function peerMessage(peer: Peer): PeerMessage {
   return PeerCodec.fromPartial({
     id: peer.id,
     range: range && { start: range.start, length: range.end - range.start + 1 },
-    priority: peer.priority as PeerMessage['priority'],
+    priority: peer.priority,
     cost: { seconds: Math.floor((peer.touchedAtMs - peer.createdAtMs) / 1000), nanos: 0 },
     state: PEER_STATES[peer.state],
     task: taskMessage(peer.task, peer.edition),

@@ -1,3 +1,4 @@
+import { Priority } from '#api'
 import { Failure } from '#core'
 import { findParents, type ParentLimits } from './find-parents.ts'
 import type { Score } from './rank-parents.ts'
@@ -46,10 +47,6 @@ export interface View {
 
 /** Even where nobody can reach who reads the origin, no more than this many read it for one edition (wire.md §6.4). */
 const MOST_READERS = 200
-/** Peers of these priorities may not be the first to have a task, or may not have it at all (wire.md §6.5). */
-const FORBIDDEN = 1
-const NOT_FIRST = 2
-const SELF_FIRST = 3
 
 /**
  * The next step for a child: parents if there are any; else a seed; else the origin, for as few as possible. While one
@@ -69,8 +66,10 @@ export function nextStep(child: Peer, view: View): Step {
   if (parents.length > 0) return { kind: 'parents', parents }
   if (busy) return stepWhenBusy(view)
   if (pendingRun(child.task, child.range) !== undefined) return { kind: 'wait', why: 'a seed is on its way' }
+  const forbidden = firstForbidden(child)
+  if (forbidden !== undefined) return refuse(forbidden)
   const seed = asksSeeds(child) && view.mayWake ? nextSeed(usable, child) : undefined
-  if (seed !== undefined) return child.priority === FORBIDDEN ? forbidden(child) : { kind: 'wake', seed }
+  if (seed !== undefined) return { kind: 'wake', seed }
   return stepToSource(child, edition, view, { believed, quota })
 }
 
@@ -101,9 +100,6 @@ function stepToSource(
   { waitedMs, limits }: View,
   { believed, quota }: { believed: boolean; quota: boolean },
 ): Step {
-  if (child.priority === FORBIDDEN) return forbidden(child)
-  if (child.priority === NOT_FIRST)
-    return refuse(new Failure('task.unknown', `nobody has the task, and priority ${NOT_FIRST} may not be the first`))
   const patience = waitedMs >= limits.retryInterval * limits.retryLimit
   if (child.sourceForbidden) {
     if (!patience) return { kind: 'wait', why: 'it may not read the origin' }
@@ -122,7 +118,7 @@ function stepToSource(
 }
 
 function asksSeeds(child: Peer): boolean {
-  return !child.host.facts.seed && !child.wantsSource && child.priority !== SELF_FIRST
+  return !child.host.facts.seed && !child.wantsSource && child.priority !== Priority.LEVEL3
 }
 
 /** Peers that read for this child what it wants, as far as anybody knows. */
@@ -159,8 +155,11 @@ function seedFailures({ task }: Peer): string {
   return told.length === 0 ? '' : ` (${told.join('; ')})`
 }
 
-function forbidden({ priority, id }: Peer): Step {
-  return refuse(new Failure('download.no_source', `priority ${priority} of peer ${id} forbids to fetch the task`))
+/** Peers of these priorities may not be the first to have a task (wire.md §6.5). */
+function firstForbidden({ priority }: Peer): Failure | undefined {
+  if (priority === Priority.LEVEL1) return new Failure('download.no_source', 'priority LEVEL1 forbids the download')
+  if (priority !== Priority.LEVEL2) return undefined
+  return new Failure('task.unknown', 'nobody has the task, and priority LEVEL2 may not be the first')
 }
 
 function refuse(failure: Failure): Step {

@@ -54,7 +54,7 @@ export const defaultScore: Score = (parent, child, task) =>
 export function rankParents(candidates: readonly Peer[], child: Peer, score: Score = defaultScore): Peer[] {
   return candidates
     .map((parent) => ({ parent, score: score(parent, child, child.task) }))
-    .sort((a, b) => b.score - a.score)
+    .toSorted((a, b) => b.score - a.score)
     .map(({ parent }) => parent)
 }
 

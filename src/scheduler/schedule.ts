@@ -83,21 +83,16 @@ export function countWord(child: Peer, edition: Edition, believed: boolean, swar
   swarm.setUnproven(child, unproven)
 }
 
-/** Resolves at the next ring of the task's bell, or after `ms`. */
+/** Resolves at the next ring of the task's bell, after `ms`, or when aborted. */
 function news(child: Peer, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const over = new AbortController()
-    const stop = child.task.bell.onRing(() => finish(resolve))
-    const finish = (settle: () => void): void => {
+    const finish = (): void => {
       stop()
       over.abort()
-      settle()
+      resolve()
     }
-    clock.sleep(ms, AbortSignal.any([signal, over.signal])).then(
-      () => finish(resolve),
-      () => {
-        if (signal.aborted) finish(() => reject(signal.reason as Error))
-      },
-    )
+    const stop = child.task.bell.onRing(finish)
+    clock.sleep(ms, AbortSignal.any([signal, over.signal])).then(finish, finish)
   })
 }

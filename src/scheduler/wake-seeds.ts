@@ -1,4 +1,4 @@
-import { Download } from '#api'
+import type { Download } from '#api'
 import { asFailure, Failure, type FailureCode } from '#core'
 import type { Logger } from '#runtime'
 import type { Clock } from './clock.ts'
@@ -126,7 +126,7 @@ export class SeedRuns implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Failure('scheduler.unavailable', 'this scheduler shuts down'))
-    await Promise.allSettled([...this.#running])
+    await Promise.allSettled(this.#running)
   }
 }
 

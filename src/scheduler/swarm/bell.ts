@@ -12,7 +12,7 @@ export class Bell {
     this.#ringing = true
     queueMicrotask(() => {
       this.#ringing = false
-      for (const wake of [...this.#waiting]) wake()
+      for (const wake of this.#waiting) wake()
     })
   }
 

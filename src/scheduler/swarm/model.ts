@@ -1,4 +1,4 @@
-import type { Host as HostMessage } from '#api'
+import type { Host as HostMessage, Priority } from '#api'
 import type { ByteRange } from '#core'
 import type { Bell } from './bell.ts'
 import type { CostRecord } from './cost-record.ts'
@@ -111,7 +111,7 @@ export interface Peer {
   readonly task: Task
   /** Undefined: the whole. */
   readonly range: ByteRange | undefined
-  readonly priority: number
+  readonly priority: Priority
   /** Pieces it fetches at once. */
   readonly concurrentPieces: number
   /** It asked to read the origin itself. */

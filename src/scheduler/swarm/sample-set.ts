@@ -1,5 +1,5 @@
 /** A set that can be walked in random order without copying it. */
-export class SampleSet<T> {
+export class SampleSet<T extends object> {
   readonly #items: T[] = []
   readonly #places = new Map<T, number>()
 
@@ -20,11 +20,11 @@ export class SampleSet<T> {
   delete(item: T): void {
     const place = this.#places.get(item)
     if (place === undefined) return
-    const last = this.#items.at(-1) as T
+    this.#places.delete(item)
+    const [last] = this.#items.splice(-1)
+    if (last === undefined || last === item) return
     this.#items[place] = last
     this.#places.set(last, place)
-    this.#items.pop()
-    this.#places.delete(item)
   }
 
   [Symbol.iterator](): IterableIterator<T> {
@@ -36,9 +36,10 @@ export class SampleSet<T> {
     const moved = new Map<number, T>()
     for (let left = this.#items.length; left > 0; left--) {
       const pick = Math.floor(random() * left)
-      const at = (index: number): T => moved.get(index) ?? (this.#items[index] as T)
-      const item = at(pick)
-      moved.set(pick, at(left - 1))
+      const item = moved.get(pick) ?? this.#items[pick]
+      const last = moved.get(left - 1) ?? this.#items[left - 1]
+      if (item === undefined || last === undefined) return
+      moved.set(pick, last)
       yield item
     }
   }

@@ -1,3 +1,4 @@
+import type { Priority } from '#api'
 import { type ByteRange, Failure, pieceLengthFor } from '#core'
 import { Bell } from './bell.ts'
 import { CostRecord } from './cost-record.ts'
@@ -26,7 +27,7 @@ export interface TaskWish {
 export interface PeerWish {
   readonly id: string
   readonly range: ByteRange | undefined
-  readonly priority: number
+  readonly priority: Priority
   readonly concurrentPieces: number
   readonly wantsSource: boolean
   readonly sourceForbidden: boolean
@@ -73,7 +74,7 @@ export class Swarm {
 
   /** The host and all its peers are forgotten. */
   removeHost(host: Host, nowMs: number): void {
-    for (const peer of [...host.peers]) {
+    for (const peer of host.peers) {
       this.move(peer, 'leave', nowMs)
       this.removePeer(peer)
     }
@@ -104,7 +105,7 @@ export class Swarm {
   }
 
   removeTask(task: Task): void {
-    for (const peer of [...task.peers.values()]) this.removePeer(peer)
+    for (const peer of task.peers.values()) this.removePeer(peer)
     this.tasks.delete(task.id)
   }
 
@@ -205,7 +206,7 @@ export class Swarm {
 
   unlinkParents(child: Peer): void {
     if (child.parents.size === 0) return
-    for (const parent of [...child.parents.keys()]) this.#unlink(parent, child)
+    for (const parent of child.parents.keys()) this.#unlink(parent, child)
   }
 
   /** Its origin-read pieces cannot be checked by others, or can again. */
@@ -237,7 +238,7 @@ export class Swarm {
   }
 
   #unlinkChildren(parent: Peer): void {
-    for (const child of [...parent.children]) this.#unlink(parent, child)
+    for (const child of parent.children) this.#unlink(parent, child)
   }
 
   #unlink(parent: Peer, child: Peer): void {
