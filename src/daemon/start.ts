@@ -10,7 +10,7 @@ import {
   servePieces,
   uploadService,
 } from '#api'
-import { asFailure, type HostIdentity, type SettingsOf } from '#core'
+import { Failure, type HostIdentity, type SettingsOf } from '#core'
 import { type Logger, Scope } from '#runtime'
 import type { Sources } from '#source'
 import type { TaskStore } from '#storage'
@@ -185,8 +185,8 @@ async function orAnyPort<T>(port: number, log: Logger, listen: (port: number) =>
   try {
     return await listen(port)
   } catch (error) {
-    const code =
-      (error as NodeJS.ErrnoException).code ?? (asFailure(error).cause as NodeJS.ErrnoException | undefined)?.code
+    const cause = error instanceof Failure ? error.cause : error
+    const { code } = cause as NodeJS.ErrnoException
     if (code !== 'EADDRINUSE' || port === 0) throw error
     log.warn({ port }, 'the port is taken: listening at a free one instead')
     return listen(0)
