@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { mkdir, rename, rm, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { PluginLoader } from './index.ts'
@@ -173,6 +173,17 @@ test.each([
 
   await put(join(dir, 'new'), written(pluginText('d7yfs')))
   await rename(join(dir, 'new'), join(dir, file))
+  expect(await bodyOf(loader)).toBe('hello world')
+})
+
+test('a file of the same size and date in the place of a broken one is still noticed', async () => {
+  const good = pluginText('d7yfs')
+  const dir = await dirWith({ [NAME]: good.replace("name: 'd7yfs'", "name: 'd7yfz'"), new: good })
+  const date = new Date('2026-01-01')
+  for (const file of [NAME, 'new']) await utimes(join(dir, file), date, date)
+  const loader = loaderOf(dir)
+  await expect(loader.load('d7yfs')).rejects.toThrow('plugin name not match')
+  await rename(join(dir, 'new'), join(dir, NAME))
   expect(await bodyOf(loader)).toBe('hello world')
 })
 
