@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure, messageOf } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { createLog, type Directories, directories, type Logger, Scope, serveMetrics } from '#runtime'
 
 /** What any long-running program of ours has. */
@@ -56,7 +56,7 @@ export function isLoopback(address: string): boolean {
 
 function makeDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true })
+    makeDirs(path, mkdirSync)
   } catch (cause) {
     const message = `workhome: cannot make ${path}: ${messageOf(cause)}; name another one with --workhome`
     throw new Failure('config.invalid', message, { cause })

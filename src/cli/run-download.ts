@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { asFailure, Failure, formatDuration, messageOf } from '#core'
+import { asFailure, Failure, formatDuration, makeDirs, messageOf } from '#core'
 import { directories, untilStopped } from '#runtime'
 import { type DownloadFlags, type Order, readOrder } from './order.ts'
 import type { Outcome } from './outcome.ts'
@@ -94,7 +94,7 @@ function timeLimit(timeoutMs: number): { readonly signal: AbortSignal } & Dispos
 function makeDirectory({ output }: Order): void {
   if (output === undefined) return
   try {
-    mkdirSync(dirname(output), { recursive: true })
+    makeDirs(dirname(output), mkdirSync)
   } catch (cause) {
     throw new Failure('output.invalid', `cannot make the directory of ${output}: ${messageOf(cause)}`, { cause })
   }

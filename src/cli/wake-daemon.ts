@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Failure } from '#core'
+import { Failure, makeDirs } from '#core'
 import { type Directories, lockFile } from '#runtime'
 
 export interface WakeOptions {
@@ -96,7 +96,7 @@ function daemonArguments(options: WakeOptions): string[] {
 
 function openLog(options: WakeOptions, name: string): number {
   const directory = join(options.directories.logdir, 'daemon')
-  mkdirSync(directory, { recursive: true })
+  makeDirs(directory, mkdirSync)
   return openSync(join(directory, name), 'a', 0o640)
 }
 

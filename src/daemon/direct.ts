@@ -1,7 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { Failure, taskId } from '#core'
+import { Failure, makeDirs, messageOf, taskId } from '#core'
 import type { Logger } from '#runtime'
 import type { Sources } from '#source'
 import { openTaskStore } from '#storage'
@@ -30,9 +31,11 @@ export async function downloadDirectly(
   onlooker: Onlooker & { write?(bytes: Uint8Array): Promise<void> } = {},
 ): Promise<DownloadResult> {
   const dir = workPlace(request)
-  await mkdir(dir, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new Failure('output.invalid', `cannot write beside ${request.output ?? dir}: ${cause.message}`, { cause })
-  })
+  try {
+    makeDirs(dir, (path) => mkdirSync(path, 0o700))
+  } catch (cause) {
+    throw new Failure('output.invalid', `cannot write beside ${request.output ?? dir}: ${messageOf(cause)}`, { cause })
+  }
   const result = await inStore(dir, request, deps, signal, onlooker)
   await rm(dir, { recursive: true, force: true })
   return result

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { makeDirs } from '#core'
 
 const POLL_MS = 20
 
@@ -24,7 +25,7 @@ export async function lockFile(
   options: { readonly waitMs: number; readonly signal?: AbortSignal },
 ): Promise<FileLock | undefined> {
   const locking = loadLocking()
-  mkdirSync(dirname(path), { recursive: true })
+  makeDirs(dirname(path), mkdirSync)
   const file = openSync(path, 'a+', 0o644)
   const giveUpAt = performance.now() + options.waitMs
   try {

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeDirs } from '#core'
 
 /** A file that lines are appended to at once, so that nothing is lost when the process dies. */
 export interface LineFile extends Disposable {
@@ -11,7 +12,7 @@ export interface LineFile extends Disposable {
  * never takes more than twice `maxBytes`. A full disk costs lines, not the process.
  */
 export function rotatingFile(path: string, maxBytes: number): LineFile {
-  mkdirSync(dirname(path), { recursive: true })
+  makeDirs(dirname(path), mkdirSync)
   let file = openSync(path, 'a', 0o640)
   let length = fstatSync(file).size
 

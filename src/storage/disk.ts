@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure, messageOf } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { BufferPool } from './buffers.ts'
 import { chooseEvictions } from './choose-evictions.ts'
 import type { StoredTask, TaskMeta, TaskStore } from './contract.ts'
@@ -142,7 +142,7 @@ class DiskStore implements TaskStore {
     const parent = taskDir(this.#options.dir, meta.taskId)
     let dir: string | undefined
     try {
-      mkdirSync(parent, { recursive: true, mode: 0o700 })
+      makeDirs(parent, (path) => mkdirSync(path, 0o700))
       const [newest = 0] = generationsOf(readdirSync(parent))
       dir = join(parent, String(newest + 1))
       mkdirSync(dir, { mode: 0o700 })

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { type BigIntStats, constants } from 'node:fs'
-import { chmod, copyFile, type FileHandle, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type BigIntStats, constants, mkdirSync } from 'node:fs'
+import { chmod, copyFile, type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { Failure, messageOf } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { diskFailure, errnoOf } from './disk-failure.ts'
 import { writeAt } from './positional.ts'
 
@@ -42,7 +42,7 @@ export async function writeOutput(
 ): Promise<{ bytes: number; by: OutputWay }> {
   try {
     const existing = await existingFile(path)
-    await mkdir(dirname(path), { recursive: true })
+    makeDirs(dirname(path), mkdirSync)
     if (existing !== undefined && isSameFile(existing, content.stat())) return { bytes: part.length, by: 'link' }
     const by = part.atOffset ? await writeInto(path, part, content, existing) : await replace(path, part, content)
     return { bytes: part.length, by }

@@ -1,13 +1,13 @@
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure } from '#core'
+import { Failure, makeDirs } from '#core'
 import { diskFailure } from './disk-failure.ts'
 import { tryLock } from './native-lock.ts'
 
 /** Makes the storage directory, for its owner alone, or refuses one that others could write to. */
 export function makePrivateDir(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeDirs(dir, (path) => mkdirSync(path, 0o700))
     const { uid, mode } = statSync(dir)
     const own = process.geteuid?.() ?? uid
     if (uid !== own) throw unsafe(dir, `belongs to user ${uid}, this process runs as ${own}`, `chown it to ${own}`)
