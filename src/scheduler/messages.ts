@@ -11,11 +11,11 @@ import {
   TaskType,
   Timestamp,
 } from '#api'
-import { Failure, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceCount } from '#core'
+import { Failure, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceCount, versionOf } from '#core'
 import type { FoundFacts } from './reports.ts'
 import type { Answer } from './schedule.ts'
-import { type Description, latestEdition } from './swarm/editions.ts'
-import type { Edition, HostFacts, Peer, Task } from './swarm/model.ts'
+import { latestEdition } from './swarm/editions.ts'
+import type { Description, Edition, HostFacts, Peer, Task } from './swarm/model.ts'
 import type { PeerState, TaskState } from './swarm/states.ts'
 import { type PeerWish, pieceLengthOf, type TaskWish } from './swarm/swarm.ts'
 
@@ -95,12 +95,11 @@ export function peerWish(id: string, download: Download): PeerWish {
 export function descriptionOf(
   download: Download,
 ): (Omit<Description, 'version'> & { version: string | undefined }) | undefined {
-  const { version, etag, lastModified, actualContentLength, actualPieceLength } = download
+  const { version, actualContentLength, actualPieceLength } = download
   if (version === undefined && actualContentLength === undefined) return undefined
   return {
     version,
-    etag,
-    lastModified,
+    ...validators(download),
     contentLength: actualContentLength,
     pieceLength: pieceLengthFrom(actualPieceLength),
   }
@@ -108,9 +107,9 @@ export function descriptionOf(
 
 export function foundFacts(facts: TaskFacts | undefined): FoundFacts | undefined {
   if (facts === undefined) return undefined
-  const { version, etag, lastModified, contentLength, responseHeader } = facts
+  const { version, contentLength, responseHeader } = facts
   const pieceLength = pieceLengthFrom(facts.pieceLength)
-  return { version, etag, lastModified, contentLength, pieceLength, headers: responseHeader }
+  return { version, ...validators(facts), contentLength, pieceLength, headers: responseHeader }
 }
 
 export function emptyTask({ edition }: Peer): AnnouncePeerResponse {
@@ -201,6 +200,15 @@ function sizeScope(contentLength: number | undefined, count: number): SizeScope 
   if (contentLength === 0) return SizeScope.EMPTY
   if (contentLength <= TINY_BYTES) return SizeScope.TINY
   return count === 1 ? SizeScope.SMALL : SizeScope.NORMAL
+}
+
+/** The validators behind a version. What does not make that version is not passed on under its name. */
+function validators(told: { version?: string | undefined; etag: string; lastModified: string }): {
+  etag: string
+  lastModified: string
+} {
+  const { etag, lastModified } = told
+  return versionOf(told) === told.version ? { etag, lastModified } : { etag: '', lastModified: '' }
 }
 
 function pieceLengthFrom(length: number | undefined): number | undefined {

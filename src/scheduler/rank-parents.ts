@@ -63,9 +63,9 @@ export function isSlow(parent: Peer): boolean {
   return parent.costs.slow
 }
 
-/** Whether what the parent gives can be checked by somebody who knows only the edition's signers. */
+/** Whether what the parent gives can be checked by somebody who knows only the edition's signers. Nothing needs none. */
 export function hasProof(parent: Peer, edition: Edition): boolean {
-  return edition.signers.size > 0 || parent.host.facts.publicKey === undefined
+  return edition.contentLength === 0 || edition.signers.size > 0 || parent.host.facts.publicKey === undefined
 }
 
 function peak({ uploads, facts }: Host): number {

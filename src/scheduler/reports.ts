@@ -1,9 +1,9 @@
 import { pieceCount } from '#core'
 import { countWord } from './schedule.ts'
 import { isBelieved, usableSeeds } from './seeds.ts'
-import { type Description, learn, reportCorrupt, validate } from './swarm/editions.ts'
+import { learn, reportCorrupt, validate } from './swarm/editions.ts'
 import { complain } from './swarm/hosts.ts'
-import type { Edition, Peer } from './swarm/model.ts'
+import type { Description, Edition, Peer } from './swarm/model.ts'
 import { MAX_PIECE_NUMBER } from './swarm/piece-set.ts'
 import { pieceLengthOf, type Swarm } from './swarm/swarm.ts'
 

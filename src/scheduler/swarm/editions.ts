@@ -1,16 +1,7 @@
 import type { ByteRange } from '#core'
-import type { Edition, Host, Peer, Task } from './model.ts'
+import type { Description, Edition, Host, Peer, Task } from './model.ts'
 import { SampleSet } from './sample-set.ts'
 import { isLive } from './states.ts'
-
-/** How a host described the origin when it registered. */
-export interface Description {
-  readonly version: string
-  readonly etag: string
-  readonly lastModified: string
-  readonly contentLength: number | undefined
-  readonly pieceLength: number | undefined
-}
 
 /** Different hosts that got wrong bytes from a host before nobody is sent there any more: one liar bans nobody. */
 const REPORTS_TO_BAN = 2
@@ -19,6 +10,7 @@ const MAX_REPORTED = 1000
 export function newEdition(description: Description): Edition {
   return {
     ...description,
+    described: description,
     headers: {},
     signers: new Map(),
     peers: new Set(),
@@ -30,15 +22,21 @@ export function newEdition(description: Description): Edition {
   }
 }
 
-/** What is not known agrees with everything. A wrong length cannot spoil an edition: it makes another one. */
-export function agrees(edition: Edition, description: Description): boolean {
+/**
+ * Whether the description is of this edition. Who lies about a length spoils no edition, but makes one of its own: what
+ * was unknown to those who described the edition is only learned from who read it.
+ */
+export function agrees({ described, ...edition }: Edition, description: Description): boolean {
+  const { version, contentLength, pieceLength } = description
   return (
-    edition.version === description.version &&
-    sameIfKnown(edition.contentLength, description.contentLength) &&
-    sameIfKnown(edition.pieceLength, description.pieceLength)
+    edition.version === version &&
+    (contentLength === described.contentLength ||
+      (contentLength !== undefined && contentLength === edition.contentLength)) &&
+    (pieceLength === described.pieceLength || (pieceLength !== undefined && pieceLength === edition.pieceLength))
   )
 }
 
+/** What a host found that reads the origin for others. */
 export function learn(edition: Edition, description: Description): void {
   edition.contentLength ??= description.contentLength
   edition.pieceLength ??= description.pieceLength
@@ -130,8 +128,4 @@ export function isBanned(edition: Edition, hostId: string): boolean {
 export function isForgotten(edition: Edition): boolean {
   for (const peer of edition.peers) if (isLive(peer.state)) return false
   return true
-}
-
-function sameIfKnown(a: number | undefined, b: number | undefined): boolean {
-  return a === undefined || b === undefined || a === b
 }

@@ -76,12 +76,26 @@ export interface Task {
   touchedAtMs: number
 }
 
+/** How a host described the origin. */
+export interface Description {
+  /** See `versionOf`; empty when the origin gives no validators. */
+  readonly version: string
+  readonly etag: string
+  readonly lastModified: string
+  /** Bytes; undefined when the origin does not tell. */
+  readonly contentLength: number | undefined
+  /** Bytes; undefined when the host did not tell. */
+  readonly pieceLength: number | undefined
+}
+
 /**
  * One state of the resource, cut into pieces one way. Peers of different editions cannot give each other anything.
  */
 export interface Edition {
   /** See `versionOf`; empty when the origin gives no validators. */
   readonly version: string
+  /** In the words of the first host. */
+  readonly described: Description
   etag: string
   lastModified: string
   /** Bytes; undefined until known. */

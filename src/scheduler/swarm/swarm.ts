@@ -2,9 +2,9 @@ import type { Priority } from '#api'
 import { type ByteRange, Failure, pieceLengthFor } from '#core'
 import { Bell } from './bell.ts'
 import { CostRecord } from './cost-record.ts'
-import { agrees, type Description, isForgotten, learn, newEdition, offers } from './editions.ts'
+import { agrees, isForgotten, newEdition, offers } from './editions.ts'
 import { newHost } from './hosts.ts'
-import type { EdgeLoad, Edition, Host, HostFacts, Peer, Task } from './model.ts'
+import type { Description, EdgeLoad, Edition, Host, HostFacts, Peer, Task } from './model.ts'
 import { PieceSet } from './piece-set.ts'
 import { isOver, nextPeerState, nextTaskState, type PeerEvent, type TaskEvent } from './states.ts'
 
@@ -172,10 +172,7 @@ export class Swarm {
   /** The edition that was described, made now if it is new. */
   edition(task: Task, description: Description): Edition {
     const known = task.editions.find((edition) => agrees(edition, description))
-    if (known !== undefined) {
-      learn(known, description)
-      return known
-    }
+    if (known !== undefined) return known
     if (task.editions.length >= MAX_EDITIONS) this.#forgetEdition(task)
     const edition = newEdition(description)
     task.editions.push(edition)
