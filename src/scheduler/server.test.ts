@@ -170,7 +170,7 @@ test('a seed that dies while it reads is no parent any more, and its children ge
     const first = order.length === 1
     using peer = await seed.readOrigin({ ...DOWNLOAD, needBackToSource: true })
     if (!first) await peer.ended()
-    await new Promise((resolve) => death.signal.addEventListener('abort', resolve))
+    await until(() => death.signal.aborted)
     throw new Error('it dies')
   }
   await net.seed('s1', reads)
