@@ -3,7 +3,7 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { Failure } from '#core'
 import type { Route } from './implement.ts'
-import { type Address, freeStaleSocket, listenOn } from './listen.ts'
+import { type Address, freeStaleSocket, listenOn } from '../listen.ts'
 import { answer, refuse } from './server-call.ts'
 import { STATUS, StatusError } from './status.ts'
 
