@@ -21,7 +21,7 @@ await build({
   define: { BUILD_COMMIT: JSON.stringify(commit()), BUILD_TIME: JSON.stringify(now()) },
   // CommonJS packages inside the bundle ask for built-ins with `require`.
   banner: {
-    js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+    js: "import{createRequire as __requireOfPlugin}from'node:module';const require=__requireOfPlugin(import.meta.url);",
   },
 })
 console.error(`built ${outfile}`)
