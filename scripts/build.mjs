@@ -35,6 +35,8 @@ const shared = {
   external: ['@napi-rs/blake-hash', '@node-rs/crc32', 'fs-native-extensions', 'esbuild', 'vitest'],
   write: false,
   metafile: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
   logLevel: 'error',
   // CommonJS packages inside the bundle ask for built-ins with `require`.
   banner: {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, makeDirs, messageOf } from '#core'
 import { createLog, type Directories, directories, type Logger, Scope, serveMetrics } from '#runtime'
@@ -46,8 +46,10 @@ export function tellReady(facts: Readonly<Record<string, unknown>>, log: Logger)
   process.stdout.write(`${JSON.stringify({ msg: 'ready', ...facts })}\n`)
 }
 
-export function writePid(path: string): void {
+/** A file with the number of this process, for as long as the scope lives. */
+export function writePid(path: string, scope: Scope): void {
   writeFileSync(path, `${process.pid}\n`)
+  scope.defer(() => rmSync(path, { force: true }))
 }
 
 export function isLoopback(address: string): boolean {

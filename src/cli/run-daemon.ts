@@ -40,7 +40,7 @@ export async function runDaemon(settings: DaemonTree): Promise<void> {
     await startDaemon({ settings, host, workhome, store, storageLimits, sources, schedulers, version: VERSION, log }),
   )
 
-  writePid(join(workhome, 'daemon.pid'))
+  writePid(join(workhome, 'daemon.pid'), scope)
   const { uploadPort, piecePort } = daemon
   tellReady({ socket, uploadPort, piecePort, ...(embedded && { schedulerPort: embedded.port }), host: host.id }, log)
   await aborted(AbortSignal.any([stopped, idleFor(daemon, settings.aliveTime, scope, log)]))
