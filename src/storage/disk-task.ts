@@ -38,6 +38,8 @@ export class DiskTask implements StoredTask {
   readonly #ledger: Ledger
   readonly #listeners = new Set<(piece: HeldPiece) => void>()
   readonly #drafts = new Map<number, Draft>()
+  /** Pieces of which a writer's bytes were not written because they are held. */
+  readonly #spared = new Set<number>()
   readonly #content: IntactContent
   #uses = 0
   #lastUsedMs: number
@@ -247,16 +249,17 @@ export class DiskTask implements StoredTask {
   }
 
   #leave(draft: Draft): void {
-    if (--draft.writers === 0) this.#drafts.delete(draft.number)
+    if (--draft.writers > 0) return
+    this.#drafts.delete(draft.number)
+    this.#spared.delete(draft.number)
   }
 
   async #write(bytes: Uint8Array, offset: number): Promise<void> {
-    if (this.#content.unsettled) {
-      await this.#content.settled()
-      // It was only under suspicion, and is right.
-      if (this.piece(Math.floor(offset / this.meta.pieceLength)) !== undefined) return
-    }
-    await this.#content.write(bytes, offset)
+    if (this.#content.unsettled) await this.#content.settled()
+    const number = Math.floor(offset / this.meta.pieceLength)
+    // A piece that was in doubt and turned out to be right needs nobody's bytes.
+    if (this.piece(number) === undefined) await this.#content.write(bytes, offset)
+    else this.#spared.add(number)
   }
 
   async #keep(
@@ -265,6 +268,7 @@ export class DiskTask implements StoredTask {
     sign: WriteOptions['sign'],
   ): Promise<void> {
     if (this.piece(piece.number) !== undefined) return
+    if (this.#spared.has(piece.number)) throw this.#missing(piece.offset) // it was held, and dropped again: start anew
     const { number, offset, length, crc32, blocks } = piece
     const signature = sign?.(piece)
     const held = { number, offset, length, crc32, blocks, signature, ...facts, createdAt: Date.now() }

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { blake3 } from '@napi-rs/blake-hash'
@@ -15,6 +16,17 @@ export const SOURCE = { traffic: 'source' } as const
 export function tempDir(): Disposable & { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), 'storage-test-'))
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** A small file system of its own, where the user may mount one. */
+export function mountTmpfs(path: string, size: string): Disposable | undefined {
+  try {
+    mkdirSync(path)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', path], { stdio: 'ignore' })
+  } catch {
+    return undefined
+  }
+  return { [Symbol.dispose]: () => void execFileSync('umount', ['-l', path]) }
 }
 
 export function openStore(dir: string, options: Partial<TaskStoreOptions> = {}): Promise<TaskStore> {
