@@ -1,4 +1,6 @@
 import { Command } from 'commander'
+import { Failure } from '#core'
+import { versionLine } from './version-line.ts'
 
 export type Program = 'dfget' | 'dfdaemon' | 'cdn' | 'scheduler'
 
@@ -62,17 +64,29 @@ export async function commandFor(program: Program, argv: readonly string[]): Pro
   const wanted = argv[0] === 'help' ? argv[1] : argv[0]
   const found = shape.commands.find((command) => command.name === wanted)
   const root = await shape.load()
-  root.enablePositionalOptions().showSuggestionAfterError(true)
+  root.enablePositionalOptions().helpCommand(true).version(versionLine(), '--version', 'print the version')
   for (const command of shape.commands) {
-    const loaded = command === found ? await command.load() : new Command(command.name)
+    const loaded = command === found ? await command.load() : stub(program, command.name)
     root.addCommand(loaded.summary(command.summary))
   }
   return root
 }
 
+/** Stands in the help; it is run only where options stand before the command. */
+function stub(program: Program, name: string): Command {
+  return new Command(name)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .action(() => {
+      throw new Failure('usage.invalid', `options go behind the command: write ${program} ${name} [options]`)
+    })
+}
+
 /** The program with all of its commands, for the reference page and for completion. */
 export async function wholeProgram(program: Program): Promise<Command> {
   const root = await PROGRAMS[program].load()
+  root.version(versionLine(), '--version', 'print the version')
   for (const command of PROGRAMS[program].commands) root.addCommand((await command.load()).summary(command.summary))
   return root
 }

@@ -19,6 +19,8 @@ export type Aliases = Readonly<Record<string, string>>
  */
 export function settingFlags(command: Command, declarations: Declarations, aliases: Aliases): () => unknown {
   const layer: Layer = {}
+  // The descriptions hold the defaults already, written as a person would.
+  command.configureHelp({ optionDescription: ({ description }) => description })
   for (const [key, setting] of flattenSettings(declarations)) {
     if (setting.kind === 'map') continue
     const main = flagName(key)

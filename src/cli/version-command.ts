@@ -1,14 +1,8 @@
 import { Command } from 'commander'
-import { COMMIT, VERSION } from '#runtime'
+import { versionLine } from './version-line.ts'
 
 export function versionCommand(): Command {
   return new Command('version').description('Prints the version.').action(() => {
     process.stdout.write(`${versionLine()}\n`)
   })
-}
-
-/** `dragonfly-ts v0.1.0 (1a2b3c, Node v20.20.2)` */
-export function versionLine(): string {
-  const build = COMMIT === '' ? '' : `${COMMIT}, `
-  return `dragonfly-ts v${VERSION} (${build}Node ${process.version}, ${process.platform}-${process.arch})`
 }
