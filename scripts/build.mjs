@@ -105,7 +105,7 @@ function dateInputs(inputs) {
   const own = [...new Set([...inputs, 'package.json', 'scripts/build.mjs'])].filter(
     (input) => !input.includes('node_modules/'),
   )
-  put(join(dist, 'inputs.txt'), own.sort().join('\n'))
+  put(join(dist, 'inputs.txt'), own.toSorted((a, b) => a.localeCompare(b)).join('\n'))
   utimesSync(join(dist, 'inputs.txt'), startedAt, startedAt)
 }
 

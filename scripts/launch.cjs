@@ -10,7 +10,7 @@ const bundle = path.join(root, 'dist', 'main.mjs')
 /** Runs one of the programs (dfget, dfdaemon, cdn, scheduler) with the arguments of this process. */
 exports.launch = (program) => {
   if (process.env.DRAGONFLY_BUILD !== 'skip' && isCheckout() && isStale()) require('./set-up.cjs').setUp(root, isStale)
-  import('../dist/main.mjs').then(({ main }) => main(program, process.argv.slice(2)))
+  void import('../dist/main.mjs').then(({ main }) => main(program, process.argv.slice(2)))
 }
 
 /** A published package has no sources: it is never built where it is installed. */

@@ -7,7 +7,7 @@ export interface AskOptions {
   readonly socket: string
   readonly onlooker: Onlooker
   /** Takes the bytes in order, for an order without an output. */
-  write(bytes: Uint8Array): Promise<void>
+  readonly write: (bytes: Uint8Array) => Promise<void>
 }
 
 /**

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, makeDirs, messageOf } from '#core'
-import { createLog, type Directories, directories, type Logger, Scope, serveMetrics } from '#runtime'
+import { createLog, type Directories, directories, type Logger, type Scope, serveMetrics } from '#runtime'
 
 /** What any long-running program of ours has. */
 export interface LongRun {

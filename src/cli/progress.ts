@@ -18,7 +18,7 @@ export interface ProgressOptions {
   readonly firstMs: number
   readonly everyMs: number
   readonly display: Display
-  now?(): number
+  readonly now?: () => number
 }
 
 /** Shows a download to a person. Nothing is drawn for one that is over before `firstMs`. */

@@ -1,4 +1,4 @@
-import { Failure, asFailure, messageOf } from '#core'
+import { asFailure, type Failure, messageOf } from '#core'
 
 const MAX_CAUSES = 5
 

@@ -37,14 +37,12 @@ export async function runDownload(flags: DownloadFlags, positional: string | und
 
 /** Brings the file while somebody looks on, within the time there is. */
 async function watched(order: Order, voice: Voice): Promise<Outcome> {
-  const { signal, [Symbol.dispose]: endLimit } = timeLimit(order.timeoutMs)
+  using limit = timeLimit(order.timeoutMs)
   using watcher = watch(order)
   try {
-    return await bring(order, voice, watcher, signal)
+    return await bring(order, voice, watcher, limit.signal)
   } catch (error) {
-    throw signal.aborted ? signal.reason : error
-  } finally {
-    endLimit()
+    throw limit.signal.aborted ? limit.signal.reason : error
   }
 }
 
@@ -110,9 +108,9 @@ function watch(order: Order): ProgressWatcher {
 
 /** Where the lines of a run go: stdout stays clean for a file or a result that is written there. */
 interface Voice {
-  line(text: string): void
-  note(text: string): void
-  result(facts: Readonly<Record<string, unknown>>): void
+  readonly line: (text: string) => void
+  readonly note: (text: string) => void
+  readonly result: (facts: Readonly<Record<string, unknown>>) => void
 }
 
 function voiceOf(order: Order): Voice {

@@ -23,7 +23,7 @@ export function logRun(order: Order, costMs: number, result: Outcome | Error): v
     pattern: order.pattern,
     headers: Object.keys(order.headers).length > 0 ? order.headers : undefined,
     costMs: Math.round(costMs),
-    ...(failure === undefined ? result : { code: failure.code, error: failure.message }),
+    ...(result instanceof Error ? { code: failure?.code, error: result.message } : result),
     cause: order.verbose ? failure?.cause : undefined,
     msg: failure === undefined ? 'downloaded' : 'download failed',
   }

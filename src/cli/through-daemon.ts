@@ -5,7 +5,7 @@ import type { Order } from './order.ts'
 import type { Outcome } from './outcome.ts'
 
 export interface ThroughDaemonOptions extends Pick<AskOptions, 'onlooker' | 'write'> {
-  note(text: string): void
+  readonly note: (text: string) => void
 }
 
 /** Asks the daemon, and starts one first where none listens. A daemon that listens costs one call and nothing else. */

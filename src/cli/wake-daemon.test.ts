@@ -12,7 +12,7 @@ import { type WakeOptions, wakeDaemon } from './wake-daemon.ts'
 const STAND_IN = `
 import { createServer } from 'node:net'
 import { writeFileSync } from 'node:fs'
-const workhome = process.argv[process.argv.indexOf('--workhome') + 1]
+const workhome = process.argv.find((word) => word.startsWith('--workhome=')).slice('--workhome='.length)
 writeFileSync(workhome + '/started-' + process.pid, JSON.stringify(process.argv.slice(2)))
 setTimeout(() => createServer((socket) => socket.end()).listen(workhome + '/daemon.sock'), 200)`
 
@@ -110,8 +110,15 @@ test('the daemon gets the directories, plugins, schedulers and settings that wer
   expect(await wakeDaemon(options(more), signal)).toBe('started')
   const [pid] = startedPids()
   expect(JSON.parse(readFileSync(join(workhome, `started-${pid}`), 'utf8'))).toEqual([
-    ...['daemon', '--workhome', workhome, '--logdir', join(workhome, 'logs'), '--launcher', String(process.pid)],
-    ...['--plugin-dir', '/p', '--scheduler', 'a:1', '--scheduler', 'b:2', '--config', '/c.yaml', '--verbose'],
+    'daemon',
+    `--workhome=${workhome}`,
+    `--logdir=${join(workhome, 'logs')}`,
+    `--launcher=${process.pid}`,
+    '--plugin-dir=/p',
+    '--scheduler=a:1',
+    '--scheduler=b:2',
+    '--config=/c.yaml',
+    '--verbose',
   ])
 })
 

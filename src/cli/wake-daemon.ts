@@ -86,10 +86,12 @@ function start(options: WakeOptions): { readonly ended: string | undefined } {
 function daemonArguments(options: WakeOptions): string[] {
   const { workhome, logdir } = options.directories
   return [
-    ...['--workhome', workhome, '--logdir', logdir, '--launcher', String(process.pid)],
-    ...options.pluginDirs.flatMap((path) => ['--plugin-dir', path]),
-    ...options.schedulers.flatMap((address) => ['--scheduler', address]),
-    ...(options.config === undefined ? [] : ['--config', options.config]),
+    `--workhome=${workhome}`,
+    `--logdir=${logdir}`,
+    `--launcher=${process.pid}`,
+    ...options.pluginDirs.map((path) => `--plugin-dir=${path}`),
+    ...options.schedulers.map((address) => `--scheduler=${address}`),
+    ...(options.config === undefined ? [] : [`--config=${options.config}`]),
     ...(options.verbose ? ['--verbose'] : []),
   ]
 }

@@ -9,7 +9,7 @@ import { loadSettings } from './setting-flags.ts'
 export interface WithoutDaemonOptions {
   readonly onlooker: Onlooker
   /** Takes the bytes in order, for an order without an output. */
-  write(bytes: Uint8Array): Promise<void>
+  readonly write: (bytes: Uint8Array) => Promise<void>
 }
 
 const TRAFFIC: Readonly<Record<'source' | 'peer', Traffic>> = { source: 'source', peer: 'peers' }

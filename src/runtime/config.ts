@@ -9,7 +9,7 @@ export interface ConfigFile {
   /** Plain nested objects; an empty object for an empty file. */
   readonly values: unknown
   /** `file:line:column` of a dotted key, or of the deepest part of it that is there. */
-  place(key: string): string
+  readonly place: (key: string) => string
 }
 
 /** Reads a YAML file, or fails with a `config.invalid` that names file, line and column. */
