@@ -24,7 +24,11 @@ export async function fetchFromSource(
 ): Promise<void> {
   const ranges = await supportsRanges(task, request, deps, signal)
   for (let run = nextRun(task, wanted); run !== undefined; run = nextRun(task, wanted)) {
+    const before = task.heldBytes
     await readRun(task, ranges ? run : { first: 0, end: undefined }, request, deps, signal)
+    const settled = task.pieceCount === 0
+    if (task.heldBytes === before && !settled)
+      throw new Failure('source.broken', `${request.url} was read without one more piece of it`)
   }
 }
 
