@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest'
+import { Failure } from '#core'
+import {
+  AnnounceHostRequest,
+  AnnouncePeerRequest,
+  Download,
+  SyncPiecesRequest,
+  SyncPiecesResponse,
+} from './messages.ts'
+import {
+  checkAnnounceHost,
+  checkAnnouncePeer,
+  checkDownloadTask,
+  checkIds,
+  checkSyncPieces,
+  checkSyncPiecesResponse,
+} from './validate.ts'
+
+function complaint(check: () => void): string {
+  try {
+    check()
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'usage.invalid') return error.message
+    throw error
+  }
+  return ''
+}
+
+describe('a download', () => {
+  const good = Download.fromPartial({
+    url: 'd7yfs://host:56001/path',
+    digest: `sha256:${'a'.repeat(64)}`,
+    priority: 6,
+    filteredQueryParams: ['Signature'],
+    requestHeader: { Authorization: 'Bearer x', 'X-Empty': '' },
+    pieceLength: 4 * 2 ** 20,
+    range: { start: 0, length: 1 },
+    tag: '',
+  })
+  const complain = (changes: Parameters<typeof Download.fromPartial>[0]): string =>
+    complaint(() => checkDownloadTask({ download: Download.fromPartial({ ...good, ...changes }) }))
+
+  test('as dfget sends it is taken', () => {
+    expect(complain({})).toBe('')
+    expect(complain({ digest: '', outputPath: '/data/x', rateLimit: 1, version: '' })).toBe('')
+  })
+
+  test('with a wrong field is refused by the name of the field', () => {
+    expect(complaint(() => checkDownloadTask({}))).toMatch(/^download is missing/)
+    expect(complain({ url: '/no/scheme' })).toMatch(/^download\.url/)
+    expect(complain({ url: `http://a/${'x'.repeat(9000)}` })).toMatch(/^download\.url/)
+    expect(complain({ type: 1 })).toMatch(/^download\.type/)
+    expect(complain({ priority: 7 as 6 })).toMatch(/^download\.priority/)
+    expect(complain({ digest: 'sha256:xyz' })).toMatch(/^download\.digest/)
+    expect(complain({ pieceLength: 1024 })).toMatch(/^download\.piece_length/)
+    expect(complain({ pieceLength: 2 ** 27 })).toMatch(/^download\.piece_length/)
+    expect(complain({ range: { start: 5, length: 0 } })).toMatch(/^download\.range/)
+    expect(complain({ filteredQueryParams: Array<string>(65).fill('x') })).toMatch(/^download\.filtered_query_params/)
+    expect(complain({ outputPath: '/a\0b' })).toMatch(/^download\.output_path/)
+    expect(complain({ rateLimit: 0 })).toMatch(/^download\.rate_limit/)
+    expect(complain({ etag: '"a"\r\nHost: evil' })).toMatch(/^download\.etag/)
+  })
+
+  test('cannot smuggle headers', () => {
+    expect(complain({ requestHeader: { 'X: y\r\nHost': 'evil' } })).toMatch(/^download\.request_header/)
+    expect(complain({ requestHeader: { X: 'y\r\nHost: evil' } })).toMatch(/^download\.request_header/)
+    const many = Object.fromEntries(Array.from({ length: 129 }, (_, i) => [`h${i}`, '']))
+    expect(complain({ requestHeader: many })).toMatch(/^download\.request_header/)
+    expect(complain({ requestHeader: { X: 'y'.repeat(300_000) } })).toMatch(/^download\.request_header/)
+  })
+})
+
+describe('a host', () => {
+  const good = { id: '10.0.0.1-a', type: 1, hostname: 'a', ip: '10.0.0.1', port: 4000, downloadPort: 4000 }
+  const complain = (changes: object): string =>
+    complaint(() => checkAnnounceHost(AnnounceHostRequest.fromPartial({ host: { ...good, ...changes } })))
+
+  test('as daemons announce it is taken, stock ones included', () => {
+    expect(complain({})).toBe('')
+    expect(complain({ ip: '::1', publicKey: new Uint8Array(32) })).toBe('')
+  })
+
+  test('with a wrong field is refused by the name of the field', () => {
+    expect(complain({ id: '' })).toMatch(/^host\.id/)
+    expect(complain({ id: 'a\nb' })).toMatch(/^host\.id/)
+    expect(complain({ hostname: '' })).toMatch(/^host\.hostname/)
+    expect(complain({ type: 4 })).toMatch(/^host\.type/)
+    expect(complain({ ip: 'localhost' })).toMatch(/^host\.ip/)
+    expect(complain({ port: 0 })).toMatch(/^host\.port/)
+    expect(complain({ port: 70_000 })).toMatch(/^host\.port/)
+    expect(complain({ publicKey: new Uint8Array(31) })).toMatch(/^host\.public_key/)
+    expect(complaint(() => checkAnnounceHost({}))).toMatch(/^host is missing/)
+  })
+})
+
+describe('other messages', () => {
+  const ids = { hostId: 'h', taskId: 't', peerId: 'p' }
+
+  test('need their ids', () => {
+    expect(complaint(() => checkIds(ids))).toBe('')
+    expect(complaint(() => checkIds({ ...ids, taskId: '' }))).toMatch(/^task_id is missing/)
+    expect(complaint(() => checkIds({ ...ids, peerId: 'x'.repeat(600) }))).toMatch(/^peer_id/)
+  })
+
+  test('of a peer say something, and nothing oversized', () => {
+    const complain = (request: AnnouncePeerRequest['request']): string =>
+      complaint(() => checkAnnouncePeer({ ...ids, request }))
+    expect(complain(undefined)).toMatch(/^request is missing/)
+    expect(complain({ $case: 'registerPeerRequest', value: {} })).toMatch(/^download is missing/)
+    expect(complain({ $case: 'downloadPeerFinishedRequest', value: {} })).toBe('')
+    const { request } = AnnouncePeerRequest.fromPartial({
+      request: { $case: 'downloadPieceFinishedRequest', value: { piece: { number: 1, length: 2 ** 27 } } },
+    })
+    expect(complain(request)).toMatch(/^piece\.length/)
+  })
+
+  test('of a child and of a parent are bounded', () => {
+    const asked = SyncPiecesRequest.fromPartial({ ...ids, interestedPieceNumbers: [1, 2] })
+    expect(complaint(() => checkSyncPieces(asked))).toBe('')
+    expect(complaint(() => checkSyncPieces({ ...asked, hostId: '' }))).toMatch(/^host_id/)
+    const record = { pieceLength: 4 * 2 ** 20, blocks: new Uint8Array(64), signer: 'h', signature: new Uint8Array(64) }
+    const told = SyncPiecesResponse.fromPartial({ number: 1, length: 600_000, ip: '10.0.0.1', record })
+    const complain = (changes: object): string => complaint(() => checkSyncPiecesResponse({ ...told, ...changes }))
+    expect(complain({})).toBe('')
+    expect(complain({ length: 2 ** 27 })).toMatch(/^length/)
+    expect(complain({ length: 1 })).toMatch(/^record\.blocks/)
+    expect(complain({ tcpPort: -1 })).toMatch(/^tcp_port/)
+  })
+})
