@@ -137,7 +137,7 @@ class DiskStore implements TaskStore {
     if (!isSound(meta))
       throw new Failure('storage.failed', `task "${meta.taskId}" cannot be stored: its id or piece length is not valid`)
     const line = encodeLine({ kind: 'task', boot: this.#options.boot, meta })
-    if (line.length > MAX_HEAD_LENGTH)
+    if (Buffer.byteLength(line) > MAX_HEAD_LENGTH)
       throw new Failure('storage.failed', `what the origin says of ${meta.url} is too long to be stored`)
     const parent = taskDir(this.#options.dir, meta.taskId)
     let dir: string | undefined

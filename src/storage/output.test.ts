@@ -96,6 +96,8 @@ test('the same output twice is done at once, and stays right', async () => {
   await at.task.export(path, { start: 10, end: 19, atOffset: true })
   expect(readFileSync(path).equals(content)).toBe(true)
   expect(await heldRightly(at.task, content)).toHaveLength(3)
+  expect(await at.task.export(path, { start: 0, end: 9 })).toEqual({ bytes: 10, by: 'copy' })
+  expect(readFileSync(path).equals(content.subarray(0, 10))).toBe(true)
 })
 
 test('an existing file or link is replaced by a whole one; what it pointed to stays', async () => {

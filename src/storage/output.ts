@@ -43,7 +43,9 @@ export async function writeOutput(
   try {
     const existing = await existingFile(path)
     makeDirs(dirname(path), mkdirSync)
-    if (existing !== undefined && isSameFile(existing, content.stat())) return { bytes: part.length, by: 'link' }
+    // The output made before shares the content file: all that could be asked for is in it already.
+    const sharing = existing !== undefined && isSameFile(existing, content.stat())
+    if (sharing && (part.whole || part.atOffset)) return { bytes: part.length, by: 'link' }
     const by = part.atOffset ? await writeInto(path, part, content, existing) : await replace(path, part, content)
     return { bytes: part.length, by }
   } catch (error) {

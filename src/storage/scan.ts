@@ -1,5 +1,7 @@
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, open, rmSync, statSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { isTaskId, messageOf } from '#core'
 import type { TaskMeta } from './contract.ts'
 import { errnoOf } from './disk-failure.ts'
@@ -7,10 +9,13 @@ import { journalPath } from './disk-task.ts'
 import { contentPath } from './intact-content.ts'
 import { decodeLine } from './journal-format.ts'
 import { firstState } from './journal-state.ts'
+import { readAt } from './positional.ts'
+
+const openFile = promisify(open)
 
 /** Tasks looked at at once: enough to keep a disk busy. */
 const PARALLEL = 16
-const HEAD_LENGTH = 8 * 2 ** 10
+const HEAD_LENGTH = 2 ** 11
 /** The longest first line that is written or read: origins choose how long their headers are. */
 export const MAX_HEAD_LENGTH = 2 ** 20
 
@@ -80,7 +85,7 @@ async function scanTask(dir: string, warn: (message: string) => void): Promise<F
     if (found === undefined) await removeLeftover(path, 'its journal cannot be read', warn)
   }
   if (found === undefined) await rm(dir, { recursive: true, force: true })
-  else await rm(join(found.dir, 'content.new'), { force: true })
+  else rmSync(join(found.dir, 'content.new'), { force: true })
   return found
 }
 
@@ -91,36 +96,35 @@ async function removeLeftover(path: string, why: string, warn: (message: string)
 
 /** What the first line of a journal says. Throws when the disk does not let us look. */
 async function readHead(dir: string): Promise<FoundTask | undefined> {
-  const file = await open(journalPath(dir), 'r').catch((error: unknown) => {
+  const fd = await openFile(journalPath(dir), constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
   })
-  if (file === undefined) return undefined
+  if (fd === undefined) return undefined
   try {
-    const { mtimeMs } = await file.stat()
-    const line = await firstLine((target) => file.read(target, 0, target.length, 0))
+    const line = await firstLine(fd)
     const state = line && firstState(decodeLine(line))
     if (state === undefined || !dirname(dir).endsWith(state.meta.taskId)) return undefined
-    return { meta: state.meta, dir, lastUsedMs: mtimeMs, estimatedBytes: await diskUsage(contentPath(dir)) }
+    // After the read these cost microseconds; a promise each would cost more than all the rest of the scan.
+    const { mtimeMs } = fstatSync(fd)
+    return { meta: state.meta, dir, lastUsedMs: mtimeMs, estimatedBytes: diskUsage(contentPath(dir)) }
   } finally {
-    await file.close()
+    closeSync(fd)
   }
 }
 
-async function firstLine(read: (target: Buffer) => Promise<{ bytesRead: number }>): Promise<Buffer | undefined> {
+async function firstLine(fd: number): Promise<Buffer | undefined> {
   for (let length = HEAD_LENGTH; length <= MAX_HEAD_LENGTH; length *= 8) {
     const head = Buffer.allocUnsafe(length)
-    const { bytesRead } = await read(head)
-    const end = head.subarray(0, bytesRead).indexOf(0x0a)
+    const read = await readAt(fd, head, 0)
+    const end = head.subarray(0, read).indexOf(0x0a)
     if (end >= 0) return head.subarray(0, end)
-    if (bytesRead < length) return undefined
+    if (read < length) return undefined
   }
   return undefined
 }
 
-async function diskUsage(path: string): Promise<number> {
-  return stat(path).then(
-    ({ blocks, size }) => Math.min(blocks * 512, size),
-    () => 0,
-  )
+function diskUsage(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? 0 : Math.min(found.blocks * 512, found.size)
 }
