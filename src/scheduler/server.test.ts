@@ -96,9 +96,9 @@ test('a seed is woken once for all, with the wish of the first child and every u
   })
   const hosts = await Promise.all(['a', 'b', 'c'].map((id) => net.host(id)))
   const wish = Download.decode(
-    new Uint8Array([
-      ...Download.encode({ ...DOWNLOAD, outputPath: '/tmp/x', streamContent: true, rateLimit: 5, digest: '' }).finish(),
-      ...[0xa2, 0x02, 0x03, 0x61, 0x62, 0x63], // field 36, of a version to come
+    Buffer.concat([
+      Download.encode({ ...DOWNLOAD, outputPath: '/tmp/x', streamContent: true, rateLimit: 5, digest: '' }).finish(),
+      Buffer.from('a20203616263', 'hex'), // field 36, of a version to come
     ]),
   )
   const children = await Promise.all(hosts.map((host) => host.register(wish)))
