@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { type Download, DownloadTaskResponse, type Summary } from '#api'
-import { asFailure, Failure, parseDigest, parseUrl } from '#core'
+import { asFailure, Failure, parseDigest, parseRange, parseUrl } from '#core'
 import type { StoredTask } from '#storage'
 import { type DownloadDeps, download, type OpenRange } from './download.ts'
 import { follow } from './follow.ts'
@@ -115,15 +115,21 @@ function requestOf(wish: Download | undefined): DownloadRequest {
   if (output !== undefined && !isAbsolute(output))
     throw new Failure('output.invalid', `output "${output}" is no absolute path`)
   const { range } = wish
+  const { range: openRange, ...headers } = lowerCased(wish.requestHeader)
   return {
     url: wish.url,
-    headers: wish.requestHeader,
+    headers,
     tag: wish.tag ?? '',
     application: wish.application ?? '',
     filteredQueryParams: wish.filteredQueryParams,
     pieceLength: wish.pieceLength,
     digest: wish.digest ? parseDigest(wish.digest) : undefined,
-    range: range && { start: range.start, end: range.start + range.length - 1 },
+    // The message has closed ranges only: `a-` and `-n` travel as the header that they are.
+    range: range
+      ? { start: range.start, end: range.start + range.length - 1 }
+      : openRange
+        ? parseRange(openRange)
+        : undefined,
     output,
     originalOffset: wish.originalOffset,
     rateLimitBytes: wish.rateLimit || undefined,
@@ -131,6 +137,10 @@ function requestOf(wish: Download | undefined): DownloadRequest {
     needBackSource: wish.needBackToSource,
     inOrder: wish.streamContent,
   }
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 function timeLimit(wish: Download | undefined): AbortSignal[] {
