@@ -48,8 +48,10 @@ async function store(): Promise<void> {
 async function hold(): Promise<void> {
   const store = await open()
   const task = await store.open(metaOf({ contentLength: content.length }))
+  const held = new Promise((resolve) => task.onPiece(resolve))
   const writer = task.write({ first: 0, from: SOURCE })
   await giveAll(writer, content.subarray(0, PIECE + 10))
+  await held
   console.log('ready')
   setInterval(() => undefined, 1000)
 }
