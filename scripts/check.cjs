@@ -17,8 +17,8 @@ const STEPS = {
   lint: [['npx', 'oxlint', '--type-aware']],
   types: [['npx', 'tsc', '-p', 'tsconfig.json', '--noEmit']],
   borders: tests(['test/architecture.test.ts']),
-  unit: tests(['src', 'devnet']),
-  stories: tests(['test', '--exclude', 'test/architecture.test.ts']),
+  unit: tests(['src/', 'devnet/']),
+  stories: tests(['test/', '--exclude', 'test/architecture.test.ts']),
 }
 
 exports.main = (wanted) => {

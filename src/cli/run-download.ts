@@ -17,7 +17,7 @@ export async function runDownload(flags: DownloadFlags, positional: string | und
   const voice = voiceOf(order)
   const startedAt = performance.now()
   const costMs = (): number => performance.now() - startedAt
-  for (const warning of order.warnings) voice.note(`warning: ${warning}`)
+  for (const warning of order.warnings) warn(warning)
   makeDirectory(order)
   openingLines(order, new Date()).forEach(voice.line)
   try {
@@ -53,7 +53,7 @@ async function bring(order: Order, voice: Voice, onlooker: ProgressWatcher, sign
   if (order.pattern !== 'source' && !order.url.startsWith('file:')) {
     try {
       const { throughDaemon } = await import('./through-daemon.ts')
-      return await throughDaemon(order, { onlooker, write, note: voice.note }, signal)
+      return await throughDaemon(order, { onlooker, write, warn }, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof Failure) || error.code !== 'daemon.unavailable') throw error
       voice.note(`daemon downloads file error: ${messageOf(error)}`)
@@ -104,6 +104,10 @@ function watch(order: Order): ProgressWatcher {
   if (terminal) return new ProgressWatcher({ firstMs: 200, everyMs: 100, display: openBar(process.stderr) })
   const write = (line: string): void => void process.stderr.write(line)
   return new ProgressWatcher({ firstMs: 1000, everyMs: 3000, display: openLines(write) })
+}
+
+function warn(text: string): void {
+  process.stderr.write(`dfget: warning: ${text}\n`)
 }
 
 /** Where the lines of a run go: stdout stays clean for a file or a result that is written there. */

@@ -5,7 +5,7 @@ import type { Order } from './order.ts'
 import type { Outcome } from './outcome.ts'
 
 export interface ThroughDaemonOptions extends Pick<AskOptions, 'onlooker' | 'write'> {
-  readonly note: (text: string) => void
+  readonly warn: (text: string) => void
 }
 
 /** Asks the daemon, and starts one first where none listens. A daemon that listens costs one call and nothing else. */
@@ -22,7 +22,7 @@ export async function throughDaemon(
     const isUp = (): Promise<boolean> => isDaemonUp(socket)
     await wakeDaemon({ directories, schedulers, pluginDirs, config, verbose, command: launcher(), isUp }, signal)
   } else if (order.schedulers.length > 0 || order.pluginDirs.length > 0 || order.config !== undefined) {
-    options.note('warning: a daemon runs already: --scheduler, --plugin-dir and --config are for one that is started')
+    options.warn('a daemon runs already: --scheduler, --plugin-dir and --config are for one that is started')
   }
   return askDaemon(order, ask, signal)
 }
