@@ -6,8 +6,8 @@ const MAX_WAITING_MESSAGES = 64
 const MAX_WAITING_BYTES = 256 * 1024
 
 interface Reader<T> {
-  resolve(result: IteratorResult<T, undefined>): void
-  reject(error: unknown): void
+  readonly resolve: (result: IteratorResult<T, undefined>) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
@@ -25,7 +25,7 @@ export class Incoming<T> implements AsyncIterableIterator<T, undefined> {
   #end: { error: unknown } | undefined
 
   /** `left` is called when the taker stops before the end. A `decode` that throws ends the iteration with its error. */
-  constructor(stream: Http2Stream, decode: (bytes: Uint8Array) => T, options: { maxBytes: number; left(): void }) {
+  constructor(stream: Http2Stream, decode: (bytes: Uint8Array) => T, options: { maxBytes: number; left: () => void }) {
     this.#stream = stream
     this.#decode = decode
     this.#frames = new FrameReader(options.maxBytes)

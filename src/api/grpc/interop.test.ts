@@ -178,10 +178,10 @@ describe('a stock peer waits until its own side is reset', () => {
     const seen: string[] = []
     stream.on('response', (headers) => {
       seen.push('headers')
-      if (headers['grpc-status'] !== undefined) seen.push(`status ${headers['grpc-status']}`)
+      if (headers['grpc-status'] !== undefined) seen.push(`status ${String(headers['grpc-status'])}`)
     })
     stream.on('data', () => seen.push('data'))
-    stream.on('trailers', (trailers) => seen.push(`status ${trailers['grpc-status']}`))
+    stream.on('trailers', (trailers) => seen.push(`status ${String(trailers['grpc-status'])}`))
     stream.on('error', (error) => seen.push(error.message))
     for (const message of messages) stream.write(framed(AnnouncePeerRequest.encode(message).finish()))
     await once(stream, 'close')

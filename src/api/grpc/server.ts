@@ -16,7 +16,7 @@ export interface ServeOptions {
   /** Calls may go on for so long after the server was told to close; 1 s when not given. */
   readonly drainMs?: number
   /** Told of what a handler threw that was no Failure: a bug. */
-  onBug?(error: unknown, where: { path: string; peer: string }): void
+  readonly onBug?: (error: unknown, where: { path: string; peer: string }) => void
 }
 
 export interface ServerLimits {

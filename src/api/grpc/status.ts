@@ -106,15 +106,16 @@ export function failureOf(
 ): Failure | undefined {
   const code = Number(trailers['grpc-status'])
   if (code === STATUS.OK) return undefined
-  const message = readable(percentDecode(String(trailers['grpc-message'] ?? '')))
+  const said = trailers['grpc-message']
+  const message = readable(percentDecode(typeof said === 'string' ? said : ''))
   const cause = new StatusError(Number.isInteger(code) ? code : STATUS.UNKNOWN, message)
   const told = trailers[FAILURE_HEADER]
   if (isFailureCode(told)) return new Failure(told, message, { cause })
   const name = Object.entries(STATUS).find(([, value]) => value === code)?.[0] ?? `status ${code}`
-  const said = `${target} answered ${name}${message === '' ? '' : `: ${message}`}`
-  if (code === STATUS.NOT_FOUND) return new Failure(codes.notFound, said, { cause })
-  if (code === STATUS.INVALID_ARGUMENT) return new Failure('usage.invalid', said, { cause })
-  return new Failure(codes.unavailable, said, { cause })
+  const answer = `${target} answered ${name}${message === '' ? '' : `: ${message}`}`
+  if (code === STATUS.NOT_FOUND) return new Failure(codes.notFound, answer, { cause })
+  if (code === STATUS.INVALID_ARGUMENT) return new Failure('usage.invalid', answer, { cause })
+  return new Failure(codes.unavailable, answer, { cause })
 }
 
 /** Whatever a stranger writes, it moves no cursor and fills no log. */

@@ -188,7 +188,7 @@ describe('a piece from host to host', () => {
 
   test('reaches a stock child, which ends its own side before the content comes', async () => {
     const content = randomBytes(2_000_000)
-    const server = await serve(pieceOf(content))
+    const server = await serve(undefined, { find: () => sleep(100, pieceOf(content)) }) // its end is here by then
     const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => chunks.push(chunk))
