@@ -4,6 +4,7 @@ import { Failure, messageOf } from '#core'
 import { silentLog } from '#runtime'
 import { pieceFailed } from './reports.ts'
 import { type Answer, schedule } from './schedule.ts'
+import { tell, validate } from './swarm/editions.ts'
 import type { Host, Peer } from './swarm/model.ts'
 import { FakeClock, settled } from './testkit/fake-clock.ts'
 import { checkSwarm } from './testkit/invariants.ts'
@@ -16,7 +17,7 @@ const WISH = Download.fromPartial({ url: 'http://origin/file' })
 class Loop {
   readonly net = new TestSwarm()
   readonly clock = new FakeClock()
-  readonly woken: { host: string; end: (error?: unknown) => void }[] = []
+  readonly woken: { host: string; end: (error?: Error) => void }[] = []
   readonly seeds: SeedRuns
   readonly limits: typeof LIMITS
 
@@ -24,7 +25,7 @@ class Loop {
     this.limits = { ...LIMITS, ...limits }
     const download = (host: Host['facts'], _wish: Download, signal: AbortSignal): Promise<void> =>
       new Promise((resolve, reject) => {
-        const end = (error?: unknown): void => (error === undefined ? resolve() : reject(error as Error))
+        const end = (error?: Error): void => (error === undefined ? resolve() : reject(error))
         this.woken.push({ host: host.id, end })
         signal.addEventListener('abort', () => reject(signal.reason as Error))
       })
@@ -372,6 +373,17 @@ test('a host that invents a version does not get those who cannot look, where th
   loop.start(child)
   await settled()
   expect([child.edition, loop.woken.length]).toEqual([undefined, 1])
+})
+
+test('a host that was told of a version does not vouch for it by repeating it', () => {
+  const { net } = new Loop()
+  const edition = net.swarm.edition(net.task, DESCRIBED)
+  const [told, looked] = [net.host('told'), net.host('looked')]
+  tell(edition, told, net.nowMs)
+  validate(edition, told, net.nowMs + 1000)
+  expect(edition.validatedAtMs.byAny).toBe(Number.NEGATIVE_INFINITY)
+  validate(edition, looked, net.nowMs + 1000)
+  expect(edition.validatedAtMs).toEqual({ byAny: net.nowMs + 1000, bySeed: Number.NEGATIVE_INFINITY })
 })
 
 test('no more seeds are woken at once than the limit says', async () => {

@@ -245,8 +245,6 @@ export class Swarm {
     parent.children.delete(child)
     addLoad(parent.host, load, -1)
     this.#refresh(child)
-    // There is room again at the parent.
-    parent.task.bell.ring()
   }
 
   #refresh(peer: Peer): void {
