@@ -2,6 +2,7 @@ import type { ByteRange, ByteSink } from '#core'
 import { Failure, formatRange, messageOf } from '#core'
 import { abortableSink, abortFailure, linkedAbort, orAbort } from './abort.ts'
 import { checkResponse } from './check-response.ts'
+import { closeBody } from './close-body.ts'
 import {
   type ExpireInfo,
   type Headers,
@@ -10,7 +11,7 @@ import {
   X_DRAGONFLY_RANGE,
 } from './contract.ts'
 import { type Ability, describeClient, tolerantly } from './describe-client.ts'
-import { closeBody, pourBody } from './pour-body.ts'
+import { pourBody } from './pour-body.ts'
 import { redactUrl } from './redact-url.ts'
 import { type FailureContext, sourceFailure } from './source-failure.ts'
 import type { ReadOptions, ReadRequest, ReadResult, Resource, Source } from './source.ts'

@@ -2,6 +2,7 @@ import { types } from 'node:util'
 import { type ByteSink, fill } from '#core'
 import { orAbort } from './abort.ts'
 import { type CheckedResponse, kindOf } from './check-response.ts'
+import { closeIterator } from './close-body.ts'
 import { brokenAnswer, type FailureContext } from './source-failure.ts'
 
 /** A body of our own that puts its bytes into a sink by itself, without handing chunks around. */
@@ -56,35 +57,13 @@ async function pourChunks(
     }
     return given
   } finally {
-    if (!ended) close(iterator)
+    if (!ended) closeIterator(iterator)
   }
 }
 
 function checkChunk(chunk: unknown, context: FailureContext): Uint8Array {
   if (types.isUint8Array(chunk)) return chunk
   throw brokenAnswer(`a chunk of the body is ${kindOf(chunk)}, expected a Uint8Array`, context)
-}
-
-/** Lets go of a body that is not read to its end. Nobody waits for it: a plugin may hang here too. */
-export function closeBody(body: unknown): void {
-  if (typeof body !== 'object' || body === null || types.isUint8Array(body)) return
-  if ('destroy' in body && typeof body.destroy === 'function') quietly(() => (body.destroy as () => unknown)())
-  else if ('cancel' in body && typeof body.cancel === 'function') quietly(() => (body.cancel as () => unknown)())
-  else if (Symbol.asyncIterator in body) {
-    quietly(() => close((body as AsyncIterable<unknown>)[Symbol.asyncIterator]()))
-  }
-}
-
-function close(iterator: AsyncIterator<unknown>): void {
-  quietly(() => iterator.return?.())
-}
-
-function quietly(call: () => unknown): void {
-  try {
-    Promise.resolve(call()).catch(() => undefined)
-  } catch {
-    // What a client says to being let go of does not matter any more.
-  }
 }
 
 function isPourable(body: object): body is PourableBody {

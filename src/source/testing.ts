@@ -1,6 +1,7 @@
 import { deepStrictEqual, fail, ok, rejects, strictEqual } from 'node:assert/strict'
 import { test as nodeTest } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { closeBody } from './close-body.ts'
 import type { Entry, ExpireInfo, ResourceClient, SourceRequest, SourceResponse } from './contract.ts'
 import { UNKNOWN_SOURCE_FILE_LEN, X_DRAGONFLY_RANGE } from './contract.ts'
 
@@ -41,9 +42,11 @@ export function testSource(
   for (const [promise, check] of Object.entries(CHECKS)) {
     test(`${name} ${promise}`, async () => {
       const fixture = await open()
+      const probe = new Probe(fixture)
       try {
-        await check(new Probe(fixture))
+        await check(probe)
       } finally {
+        probe.close()
         await fixture.close?.()
       }
     })
@@ -208,6 +211,7 @@ const CHECKS: Readonly<Record<string, (probe: Probe) => Promise<void>>> = {
 /** A fixture, and the questions that all checks ask. */
 class Probe {
   readonly fixture: SourceFixture
+  readonly #bodies: unknown[] = []
 
   constructor(fixture: SourceFixture) {
     this.fixture = fixture
@@ -221,7 +225,14 @@ class Probe {
   }
 
   async download(changes: Partial<SourceRequest> = {}): Promise<SourceResponse> {
-    return this.fixture.client.download(this.request(changes))
+    const response = await this.fixture.client.download(this.request(changes))
+    this.#bodies.push(response.body)
+    return response
+  }
+
+  /** Lets go of every body, read or not. */
+  close(): void {
+    for (const body of this.#bodies) closeBody(body)
   }
 
   /** Missing, or thrown "implement me": undefined. The host does without. */
@@ -254,9 +265,7 @@ class Probe {
   async validators(): Promise<ExpireInfo> {
     const stat = await this.ask('stat', (client) => client.stat?.(this.request()))
     if (stat !== undefined) return stat.expireInfo
-    const { expireInfo, body } = await this.download()
-    if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.()
-    return expireInfo ?? {}
+    return (await this.download()).expireInfo ?? {}
   }
 
   async drained(url: string): Promise<void> {

@@ -31,7 +31,8 @@ export type Send = (question: HttpQuestion) => Promise<HttpAnswer>
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const IDLE_CONNECTION_MS = 15_000
-const LARGEST_HEAD_BYTES = 64 * 1024
+/** Heads of answers that are larger are refused. */
+export const LARGEST_HEAD_BYTES = 64 * 1024
 
 /** Follows redirects by hand: what another origin may know is decided here, not in a library. */
 export function followingRedirects(send: Send, maxRedirects: number): Exchange {

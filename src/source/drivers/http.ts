@@ -12,6 +12,7 @@ import { broken, changed, notSupported, unexpectedStatus } from '../source-error
 import { sameVersion } from '../validators.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import { codingOf, decoded } from './http-encoding.ts'
+import { directSender } from './http-direct.ts'
 import { type Exchange, followingRedirects, sender, StreamBody } from './http-exchange.ts'
 import { contentLength, ifRange, requestHeaders, retryAfter, validatorsOf } from './http-headers.ts'
 
@@ -23,8 +24,8 @@ const HEAD_REFUSED = new Set([400, 403, 405, 501])
 /** Reads http: and https: URLs. */
 export function httpClient({ http, tls }: HttpSettings): ResourceClient & Required<Pick<ResourceClient, 'stat'>> {
   const { maxConnections, maxRedirects } = http
-  const send = sender({ maxConnections, maxRedirects, ca: authorities(tls.ca), insecure: tls.insecure })
-  const ask = followingRedirects(send, maxRedirects)
+  const parsing = sender({ maxConnections, maxRedirects, ca: authorities(tls.ca), insecure: tls.insecure })
+  const ask = followingRedirects(http.direct ? directSender(parsing, maxConnections) : parsing, maxRedirects)
   return {
     stat: (request) => stat(request, ask),
     getContentLength: async (request) => (await stat(request, ask)).contentLength,
