@@ -11,14 +11,14 @@ const NGINX_PLACES = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/bi
 
 /** Steps of tests count their tests; each other step counts as one. */
 const STEPS = {
-  build: [['node', 'scripts/build.mjs']],
-  generated: [['node', 'scripts/generated.mjs', '--check']],
-  format: [['npx', 'biome', 'format', '.']],
-  lint: [['npx', 'oxlint', '--type-aware']],
-  types: [['npx', 'tsc', '-p', 'tsconfig.json', '--noEmit']],
-  borders: tests(['test/architecture.test.ts']),
-  unit: tests(['src/', 'devnet/']),
-  stories: tests(['test/', '--exclude', 'test/architecture.test.ts']),
+  build: ['node', 'scripts/build.mjs'],
+  generated: ['node', 'scripts/generated.mjs', '--check'],
+  format: ['biome', 'format', '.'],
+  lint: ['oxlint', '--type-aware', '--quiet'],
+  types: ['tsc', '-p', 'tsconfig.json', '--noEmit'],
+  borders: tests('test/architecture.test.ts'),
+  unit: tests('src/', 'devnet/'),
+  stories: tests('test/', '--exclude', 'test/architecture.test.ts'),
 }
 
 exports.main = (wanted) => {
@@ -36,22 +36,23 @@ exports.main = (wanted) => {
   process.exitCode = sum('failed') === 0 ? 0 : 1
 }
 
-function tests(args) {
-  return [['npx', 'vitest', 'run', '--reporter=default', '--reporter=json', ...args]]
+function tests(...args) {
+  return ['vitest', 'run', '--reporter=default', '--reporter=json', ...args]
 }
 
 /** One line per step with its seconds; what it printed only when it failed. */
 function check(name) {
   const startedAt = performance.now()
   const report = path.join(os.tmpdir(), `dragonfly-check-${process.pid}-${name}.json`)
-  const [[command, ...args]] = STEPS[name]
-  const counted = args.includes('vitest')
+  const [tool, ...args] = STEPS[name]
+  const command = tool === 'node' ? process.execPath : path.join(root, 'node_modules', '.bin', tool)
+  const counted = tool === 'vitest'
   const step = spawnSync(command, counted ? [...args, `--outputFile.json=${report}`] : args, {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, DRAGONFLY_BUILD: 'skip' },
+    env: { ...process.env, DRAGONFLY_BUILD: 'skip', NO_COLOR: '1' },
   })
   const result = counted
     ? countTests(report, step.status)

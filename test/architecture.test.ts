@@ -63,8 +63,8 @@ test('an index.ts holds nothing but export … from', () => {
   }
 })
 
-test(`no file of src has more than ${MOST_LINES} lines`, () => {
-  const long = files.filter((file) => read(file).split('\n').length > MOST_LINES + 1)
+test(`no file of src but a test has more than ${MOST_LINES} lines`, () => {
+  const long = files.filter((file) => !file.endsWith('.test.ts') && read(file).split('\n').length > MOST_LINES + 1)
   expect(long).toEqual([])
 })
 

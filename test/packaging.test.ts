@@ -16,8 +16,7 @@ interface Ran {
 }
 
 function run(command: string, args: readonly string[], cwd = dir): Ran {
-  const env = { ...process.env, DRAGONFLY_WORKHOME: join(dir, 'home') }
-  delete env['DRAGONFLY_BUILD']
+  const env = { ...process.env, DRAGONFLY_WORKHOME: join(dir, 'home'), DRAGONFLY_BUILD: '' }
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' })
   return { code: status, stdout, stderr }
 }
