@@ -30,7 +30,6 @@ export class Draft {
    * two unchecked ones the first stays, and the other is `piece.corrupt`. Resolves when the block is written.
    */
   put(index: number, digest: Uint8Array, checked: boolean, write: () => Promise<void>): Promise<void> {
-    if (this.#kept !== undefined) return Promise.resolve()
     const other = this.#blocks.get(index)
     if (other !== undefined && sameBytes(other.digest, digest)) return other.written
     if (other !== undefined && !checked) {

@@ -252,6 +252,8 @@ test('an edit within the same tick of the clock as the output is noticed', async
     const task = await storedTask(at.store, content.subarray(0, 5000), { taskId: taskIdOf(number) })
     const path = join(out.path, String(number))
     await task.export(path)
+    // A whole second that has passed: no later write can leave the same time.
+    expect(statSync(path, { bigint: true }).mtimeNs % 1_000_000_000n).toBe(0n)
     edits['a byte is written over']?.(path)
     await expect(task.read(0, Buffer.alloc(10))).rejects.toMatchObject({ code: 'piece.missing' })
   }

@@ -35,7 +35,7 @@ test('a whole content of known length becomes pieces with digests, told one by o
   expect(task.complete).toBe(true)
   expect(task.pieceCount).toBe(4)
   expect(task.heldBytes).toBe(content.length)
-  expect(told.map((piece) => piece.number).toSorted()).toEqual([0, 1, 2, 3])
+  expect(new Set(told.map((piece) => piece.number))).toEqual(new Set([0, 1, 2, 3]))
   expect((await bytesOf(task)).equals(content)).toBe(true)
   for (const piece of task.pieces()) {
     expect(piece.crc32).toBe(crc32(content.subarray(piece.offset, piece.offset + piece.length)))
