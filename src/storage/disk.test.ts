@@ -227,7 +227,10 @@ test('only a task id becomes a path', async () => {
   for (const taskId of ['../../etc', '', 'AB'.repeat(32), `${'ab'.repeat(31)}/.`]) {
     await expect(at.store.open(metaOf({ taskId }))).rejects.toMatchObject({ code: 'storage.failed' })
   }
-  await expect(at.store.open(metaOf({ pieceLength: 0 }))).rejects.toMatchObject({ code: 'storage.failed' })
+  for (const length of [-1, 0.5, Number.NaN, 2 ** 53]) {
+    await expect(at.store.open(metaOf({ contentLength: length }))).rejects.toMatchObject({ code: 'storage.failed' })
+    await expect(at.store.open(metaOf({ pieceLength: length }))).rejects.toMatchObject({ code: 'storage.failed' })
+  }
   await expect(at.store.open(metaOf({ headers: { a: 'x'.repeat(2 ** 20) } }))).rejects.toMatchObject({
     code: 'storage.failed',
   })

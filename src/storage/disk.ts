@@ -135,7 +135,10 @@ class DiskStore implements TaskStore {
   /** Makes the directory of a new version. At once, so that two callers cannot make it at the same time. */
   #create(meta: TaskMeta): FoundTask {
     if (!isSound(meta))
-      throw new Failure('storage.failed', `task "${meta.taskId}" cannot be stored: its id or piece length is not valid`)
+      throw new Failure(
+        'storage.failed',
+        `task "${meta.taskId}" cannot be stored: its id or one of its lengths is not valid`,
+      )
     const line = encodeLine({ kind: 'task', boot: this.#options.boot, meta })
     if (Buffer.byteLength(line) > MAX_HEAD_LENGTH)
       throw new Failure('storage.failed', `what the origin says of ${meta.url} is too long to be stored`)

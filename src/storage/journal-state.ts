@@ -48,8 +48,9 @@ export function firstState(entry: Entry | undefined): JournalState | undefined {
 }
 
 /** Whether a task with these facts can be stored at all. */
-export function isSound(meta: TaskMeta): boolean {
-  return isTaskId(meta.taskId) && meta.pieceLength >= 1 && meta.pieceLength <= MAX_PIECE_LENGTH
+export function isSound({ taskId, pieceLength, contentLength = 0 }: TaskMeta): boolean {
+  const lengths = Number.isSafeInteger(pieceLength) && Number.isSafeInteger(contentLength) && contentLength >= 0
+  return isTaskId(taskId) && lengths && pieceLength >= 1 && pieceLength <= MAX_PIECE_LENGTH
 }
 
 /** False when the entry contradicts what is known: it is as wrong as a damaged one. */
