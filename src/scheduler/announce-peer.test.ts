@@ -130,3 +130,21 @@ test('a host that does not know where the file is gets its edition from its own 
   expect([...(peer()?.edition?.signers.keys() ?? [])]).toEqual(['host'])
   expect(peer()?.unproven).toBe(false)
 })
+
+test('a host that asks for plans and reads none is cut off before it fills the memory', async () => {
+  const net = netWithHost()
+  net.peer('reader', 'reading')
+  const { answers, say, peer } = talk(net)
+  say(REGISTER)
+  await answers.next()
+  for (let asked = 0; asked < 100 && peer()?.connected; asked++) {
+    say({ $case: 'reschedulePeerRequest', value: { candidateParents: [] } })
+    await settled()
+  }
+  let read = 0
+  const readAll = async (): Promise<void> => {
+    while (!(await answers.next()).done) read++
+  }
+  await expect(readAll()).rejects.toMatchObject({ code: 'usage.invalid' })
+  expect(read).toBeLessThan(20)
+})

@@ -25,6 +25,8 @@ export interface AnnouncePeerDeps extends ScheduleDeps {
   readonly log: Logger
 }
 
+const MAX_UNREAD = 16
+
 type Said = NonNullable<AnnouncePeerRequest['request']>
 
 /**
@@ -212,6 +214,8 @@ class Talk {
   #plan(peer: Peer): void {
     const download = this.#download
     if (this.#scheduling || download === undefined) return
+    if (this.answers.size >= MAX_UNREAD)
+      throw new Failure('usage.invalid', `peer ${peer.id} asks for plans and does not read them`)
     this.#scheduling = true
     schedule(peer, download, this.#deps, this.#signal)
       .then(

@@ -59,7 +59,7 @@ export function nextStep(child: Peer, view: View): Step {
   if (isReading(child)) return { kind: 'source', believed: !child.unproven, why: 'it reads the origin already' }
   const usable = usableSeeds(view.seeds, child.task, edition, view.nowMs)
   const believed = isBelieved(child.host, usable)
-  const quota = readersFor(child, edition) < view.limits.backSourceCount
+  const quota = hasQuota(child, edition, view.limits.backSourceCount)
   if (child.wantsSource && quota) return { kind: 'source', believed, why: 'the host asked for it' }
 
   const { parents, busy } = findParents(child, edition, view.limits, view.random, view.score)
@@ -111,7 +111,7 @@ function stepToSource(
     return { kind: 'source', believed, why: whyNoSeed(child) }
   }
   // Somebody reads the origin, but this child had bad luck with them.
-  if (waitedMs >= limits.retryInterval * limits.retryBackToSourceLimit && readers(edition) < MOST_READERS)
+  if (waitedMs >= limits.retryInterval * limits.retryBackToSourceLimit && edition.reading.size < MOST_READERS)
     return { kind: 'source', believed, why: 'none of the peers that read the origin can be used' }
   if (patience) return refuse(new Failure('download.no_source', `too many peers read the origin of this task already`))
   return { kind: 'wait', why: 'others read the origin' }
@@ -121,20 +121,14 @@ function asksSeeds(child: Peer): boolean {
   return !child.host.facts.seed && !child.wantsSource && child.priority !== Priority.LEVEL3
 }
 
-/** Peers that read for this child what it wants, as far as anybody knows. */
-function readersFor(child: Peer, edition: Edition): number {
+/** Fewer than `most` peers read for this child what it wants, as far as anybody knows. */
+function hasQuota(child: Peer, edition: Edition, most: number): boolean {
   let count = 0
-  for (const peer of edition.peers) {
-    if (!isReading(peer) || peer.unproven || peer.host === child.host || !covers(peer.range, child.range)) continue
+  for (const peer of edition.reading) {
+    if (peer.unproven || peer.host === child.host || !covers(peer.range, child.range)) continue
     if (!isSuspect(peer.host) && !isBanned(edition, peer.host.id) && !peer.host.facts.disableShared) count++
   }
-  return count
-}
-
-function readers(edition: Edition): number {
-  let count = 0
-  for (const peer of edition.peers) if (isReading(peer)) count++
-  return count
+  return count < most
 }
 
 /** A peer that lost its parents with more pieces in hand would read less of the origin than this child. */

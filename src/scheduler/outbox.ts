@@ -4,6 +4,11 @@ export class Outbox<T> implements AsyncIterable<T> {
   #end: { readonly error: unknown } | 'well' | undefined
   #wake: () => void = () => undefined
 
+  /** How much waits for the reader. */
+  get size(): number {
+    return this.#items.length
+  }
+
   put(item: T): void {
     if (this.#end !== undefined) return
     this.#items.push(item)

@@ -1,5 +1,5 @@
 import type { Download } from '#api'
-import { asFailure, Failure, type FailureCode } from '#core'
+import { asFailure, Failure } from '#core'
 import type { Logger } from '#runtime'
 import type { Clock } from './clock.ts'
 import { validate } from './swarm/editions.ts'
@@ -22,8 +22,6 @@ export interface SeedRunsDeps {
   readonly limits: { readonly seedTimeout: number; readonly seedRetryAfter: number; readonly maxSeedRuns: number }
 }
 
-/** The seed itself did not answer, whatever the task. */
-const UNREACHABLE: readonly FailureCode[] = ['peer.unreachable', 'daemon.unavailable', 'scheduler.unavailable']
 const MAX_WHY = 500
 
 /** The calls to seeds that are under way. A child never waits for one of these, but for the news they make. */
@@ -92,7 +90,7 @@ export class SeedRuns implements AsyncDisposable {
     clock.sleep(limits.seedTimeout, signal).then(
       () => {
         if (run.peer !== undefined) return
-        over.abort(new Failure('peer.unreachable', `it did not register within ${limits.seedTimeout} ms`))
+        over.abort(new Failure('download.timeout', `it did not register within ${limits.seedTimeout} ms`))
       },
       () => undefined,
     )
@@ -114,7 +112,8 @@ export class SeedRuns implements AsyncDisposable {
     const untilMs = clock.now() + limits.seedRetryAfter
     log.warn({ task: task.id, seed: run.host.id, why: failure.message }, 'a seed failed')
     task.failedSeeds.set(run.host.id, { untilMs, why: failure.message.slice(0, MAX_WHY) })
-    if (UNREACHABLE.includes(failure.code)) run.host.downUntilMs = untilMs
+    // It did not answer at all, so it will not for other tasks.
+    if (failure.code === 'peer.unreachable') run.host.downUntilMs = untilMs
     if (run.peer !== undefined && !isOver(run.peer.state)) swarm.move(run.peer, 'fail', clock.now())
   }
 

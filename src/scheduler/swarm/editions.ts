@@ -14,6 +14,7 @@ export function newEdition(description: Description): Edition {
     headers: {},
     signers: new Map(),
     peers: new Set(),
+    reading: new Set(),
     offering: new SampleSet(),
     validatedAtMs: { bySeed: Number.NEGATIVE_INFINITY, byAny: Number.NEGATIVE_INFINITY },
     seedsElsewhere: new Map(),
@@ -77,8 +78,8 @@ export function latestEdition(task: Task, seedsOnly: boolean): Edition | undefin
  */
 export function isFresh(edition: Edition, seedsOnly: boolean, nowMs: number, freshnessMs: number): boolean {
   if (nowMs - seenAt(edition, seedsOnly) < freshnessMs) return true
-  for (const peer of edition.peers) {
-    if (isReading(peer) && !peer.unproven && (peer.host.facts.seed || !seedsOnly)) return true
+  for (const peer of edition.reading) {
+    if (!peer.unproven && (peer.host.facts.seed || !seedsOnly)) return true
   }
   return false
 }

@@ -106,6 +106,8 @@ export interface Edition {
   /** Host ids and keys whose word counts for its pieces. Kept when the host leaves: its pieces are passed on. */
   readonly signers: Map<string, Uint8Array>
   readonly peers: Set<Peer>
+  /** Those of them that read the origin now. */
+  readonly reading: Set<Peer>
   /** Those of them that can be asked for pieces. */
   readonly offering: SampleSet<Peer>
   /** When a host last saw at the origin that this is the current edition; a seed's word is kept apart. */

@@ -2,7 +2,7 @@ import type { Priority } from '#api'
 import { type ByteRange, Failure, pieceLengthFor } from '#core'
 import { Bell } from './bell.ts'
 import { CostRecord } from './cost-record.ts'
-import { agrees, isForgotten, newEdition, offers } from './editions.ts'
+import { agrees, isForgotten, isReading, newEdition, offers } from './editions.ts'
 import { newHost } from './hosts.ts'
 import type { Description, EdgeLoad, Edition, Host, HostFacts, Peer, Task } from './model.ts'
 import { PieceSet } from './piece-set.ts'
@@ -143,8 +143,7 @@ export class Swarm {
     peer.host.peers.delete(peer)
     this.unlinkParents(peer)
     this.#unlinkChildren(peer)
-    peer.edition?.peers.delete(peer)
-    peer.edition?.offering.delete(peer)
+    forget(peer)
     this.#peerCount--
     peer.task.bell.ring()
   }
@@ -183,8 +182,7 @@ export class Swarm {
     if (peer.edition === edition) return
     this.unlinkParents(peer)
     this.#unlinkChildren(peer)
-    peer.edition?.peers.delete(peer)
-    peer.edition?.offering.delete(peer)
+    forget(peer)
     peer.edition = edition
     edition.peers.add(peer)
     this.#refresh(peer)
@@ -250,8 +248,11 @@ export class Swarm {
   #refresh(peer: Peer): void {
     const { edition } = peer
     if (edition === undefined) return
+    const known = peer.task.peers.get(peer.id) === peer
+    if (known && isReading(peer)) edition.reading.add(peer)
+    else edition.reading.delete(peer)
     const before = edition.offering.has(peer)
-    if (offers(peer) && peer.task.peers.has(peer.id)) edition.offering.add(peer)
+    if (known && offers(peer)) edition.offering.add(peer)
     else edition.offering.delete(peer)
     if (!before && edition.offering.has(peer)) peer.task.bell.ring()
   }
@@ -274,6 +275,12 @@ export function descendants(peer: Peer): Set<Peer> {
 /** Pieces of an edition have this length. */
 export function pieceLengthOf(edition: Edition): number {
   return edition.pieceLength ?? pieceLengthFor(edition.contentLength)
+}
+
+function forget(peer: Peer): void {
+  peer.edition?.peers.delete(peer)
+  peer.edition?.reading.delete(peer)
+  peer.edition?.offering.delete(peer)
 }
 
 function edgeLoad(child: Peer): EdgeLoad {

@@ -1,4 +1,4 @@
-import { covers, offers } from '../swarm/editions.ts'
+import { covers, isReading, offers } from '../swarm/editions.ts'
 import type { Peer } from '../swarm/model.ts'
 import { isLive } from '../swarm/states.ts'
 import type { Swarm } from '../swarm/swarm.ts'
@@ -16,11 +16,13 @@ export function checkSwarm(swarm: Swarm): void {
       if (peer.edition === undefined) continue
       must(task.editions.includes(peer.edition), `${peer.id} is of an edition that the task does not have`)
       must(peer.edition.peers.has(peer), `the edition of ${peer.id} does not know it`)
+      must(peer.edition.reading.has(peer) === isReading(peer), `${peer.id} is listed wrongly as reading`)
       must(peer.edition.offering.has(peer) === offers(peer), `${peer.id} is ${offers(peer) ? 'not ' : ''}offered`)
     }
     for (const edition of task.editions) {
       for (const peer of edition.peers)
         must(task.peers.get(peer.id) === peer, `${peer.id} is forgotten, not its edition's`)
+      for (const peer of edition.reading) must(edition.peers.has(peer), `${peer.id} reads an edition not its own`)
       for (const peer of edition.offering)
         must(edition.peers.has(peer), `${peer.id} is offered by an edition not its own`)
     }
