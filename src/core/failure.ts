@@ -82,7 +82,7 @@ export const FAILURES = {
   'scheduler.full': {
     exit: 9,
     retry: true,
-    help: 'Wait, or raise scheduler.maxHosts, maxTasks, maxPeers or maxPeersPerTask.',
+    help: 'Wait, or raise maxHosts, maxTasks, maxPeers or maxPeersPerTask of the scheduler.',
   },
   'host.unknown': { exit: 1, retry: true, help: 'The host has to announce itself first; daemons do so by themselves.' },
   'task.unknown': { exit: 1, retry: false, help: 'Nothing is known of this task here.' },
