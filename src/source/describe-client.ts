@@ -80,7 +80,8 @@ export function tolerantly(
       try {
         return await call(client)
       } catch (error) {
-        if (!isUnimplemented(error)) throw error
+        // Our own clients have every ability they name; what they cannot do is about the URL.
+        if (context.inTree || !isUnimplemented(error)) throw error
       }
     }
     if (!warned.has(ability)) warn(`${context.name} has no ${ability}: ${WITHOUT[ability]}`)

@@ -26,6 +26,8 @@ export class ReadProgress {
   first: Answer | undefined
   /** Digests what is given, for as long as it may have to be proved the same. */
   #digest: Blake3Hasher | undefined
+  /** Bytes that this try has still to leave out. */
+  #toSkip = 0
   readonly #request: ReadRequest
   readonly #sink: ByteSink
   readonly #options: ReadOptions
@@ -47,6 +49,7 @@ export class ReadProgress {
     const ifMatch = { ...this.#options.ifMatch, ...this.first?.expireInfo }
     const options = { ...this.#options, ifMatch, onAnswer }
     const rest = this.#rest()
+    this.#toSkip = 0
     if (this.given === 0) return { sink: this.#counted(), options }
     if (this.#digest === undefined && rest !== undefined) {
       return { sink: this.#counted(), options: { ...options, range: rest } }
@@ -83,6 +86,11 @@ export class ReadProgress {
     if (otherLength || same === false) throw this.#changed()
     const proved = same === true || this.#digest !== undefined || this.given === 0
     if (!proved) throw this.#cannotResume('the rest comes without the validators of the first part')
+  }
+
+  /** A read that went well is one only when it got past what was given before. */
+  checkEnd(): void {
+    if (this.#toSkip > 0) throw this.#changed()
   }
 
   /** What an origin may say of a first request, but makes another failure of a second one for the rest. */
@@ -124,19 +132,20 @@ export class ReadProgress {
     const sink = this.#counted()
     const buffer = new Uint8Array(SKIP_BYTES)
     const again = new Blake3Hasher()
-    let left = this.given
+    this.#toSkip = this.given
+    const left = (): number => this.#toSkip
     return {
-      space: () => (left > 0 ? buffer.subarray(0, Math.min(left, SKIP_BYTES)) : sink.space()),
+      space: () => (left() > 0 ? buffer.subarray(0, Math.min(left(), SKIP_BYTES)) : sink.space()),
       filled: (length) => {
-        if (left === 0) return sink.filled(length)
+        if (left() === 0) return sink.filled(length)
         again.update(buffer.subarray(0, length))
-        left -= length
-        if (left === 0 && this.#digest?.digest() !== again.digest()) throw this.#changed()
+        this.#toSkip -= length
+        if (left() === 0 && this.#digest?.digest() !== again.digest()) throw this.#changed()
         return true
       },
-      drained: async () => (left > 0 ? undefined : sink.drained()),
+      drained: async () => (left() > 0 ? undefined : sink.drained()),
       get full() {
-        return left === 0 && sink.full
+        return left() === 0 && sink.full
       },
     }
   }

@@ -53,6 +53,7 @@ async function readOn(
     const { sink, options: asked } = progress.next()
     try {
       const { expireInfo } = await inner.read(request, sink, asked)
+      progress.checkEnd()
       return { bytes: progress.given, expireInfo: { ...expireInfo, ...progress.first?.expireInfo } }
     } catch (error) {
       if (progress.given > before) failures = nonsense = 0
