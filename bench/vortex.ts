@@ -1,6 +1,8 @@
 /**
- * How fast pieces cross loopback, in two processes, thrown away on arrival: `node bench/vortex.ts [GiB]` after a build
- * of this file (see bench/README). Compares with a plain socket that reads into one reused buffer.
+ * How fast pieces cross loopback between two processes when they are thrown away on arrival, beside a plain socket:
+ * the ground under every other figure. Not a part of `npm run bench`; to run it:
+ * `npx esbuild bench/vortex.ts --bundle --platform=node --format=esm --packages=external --outfile=node_modules/.vortex.mjs`
+ * and `node node_modules/.vortex.mjs [GiB]`.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { devnet, type Member, runProgram, startNginx, startOrigin, tempDir, until } from '#devnet'
@@ -205,3 +207,38 @@ test('a daemon without a scheduler is its own: it downloads, keeps, and gives ag
   expect(await nginx.bytesSent()).toBe(before)
   await expectFile(dir.join('2'), content)
 })
+
+test(
+  'nothing listens beyond loopback until it is told to, and then the log says what that opens',
+  STORY,
+  async (context) => {
+    const outside = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+    if (outside === undefined) return context.skip('this machine has no address but loopback')
+    await using net = await devnet({ peers: 1, seeds: 1 })
+    for (const { ready } of [...net.peers, ...net.seeds, net.scheduler]) {
+      for (const port of [ready.uploadPort, ready.piecePort, ready.schedulerPort]) {
+        if (port !== undefined) expect(await canConnect(port, outside), `${outside}:${port}`).toBe(false)
+      }
+    }
+    await using open = await devnet({
+      peers: 1,
+      peerSettings: { listen: '0.0.0.0' },
+      schedulerSettings: { listen: '0.0.0.0' },
+    })
+    expect(await canConnect(open.peers[0]!.ready.uploadPort!, outside)).toBe(true)
+    expect(await canConnect(open.scheduler.ready.schedulerPort!, outside)).toBe(true)
+    for (const member of [open.peers[0]!, open.scheduler]) {
+      const warning = member.logLines().find(({ level }) => level === 'warn')
+      expect(JSON.stringify(warning), member.log()).toMatch(/0\.0\.0\.0|network|loopback/)
+    }
+  },
+)
+
+function canConnect(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host, () => resolve(true))
+    socket.once('error', () => resolve(false)).once('connect', () => socket.destroy())
+  })
+}

@@ -72,7 +72,8 @@ test('the origin dies for good: an error names it, nothing is left, and a later 
   const content = { size: 24 * MiB, seed: 'for good' }
   await using dir = await tempDir('orig')
   await using origin = await startOrigin({ content, faults: { dieAfterBytes: 13 * MiB } })
-  await using net = await devnet({ peers: 1 })
+  const retry = { attempts: 3, maxDelay: '500ms' }
+  await using net = await devnet({ peers: 1, peerSettings: { sources: { retry } } })
   const [peer] = net.peers
   const running = peer!.dfget([origin.url(), '-O', dir.join('f')])
   await until(() => origin.requests.some(({ bytes }) => bytes >= 13 * MiB))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { devnet, startNginx, tempDir } from '#devnet'
+import { devnet, startNginx, startOrigin, tempDir } from '#devnet'
 import { expectFile, expectOnly, MiB, resultOf, STORY } from './story.ts'
 
 test('ten hosts ask at once for 256 MiB: all get it, and the origin is read once', STORY, async () => {
@@ -49,3 +49,24 @@ test('who asks later reads nothing at the origin, although the seed is gone', ST
   expect(await nginx.bytesSent()).toBe(before)
   await expectFile(dir.join('2'), content)
 })
+
+test(
+  'the origin is gone: who asks gets the file from who has it, even when told not to read the origin',
+  STORY,
+  async () => {
+    const content = { size: 20 * MiB, seed: 'gone' }
+    await using dir = await tempDir('ten')
+    await using origin = await startOrigin({ content })
+    const retry = { attempts: 2, probeAttempts: 2, maxDelay: '300ms' }
+    await using net = await devnet({ peers: 3, peerSettings: { sources: { retry } } })
+    const [first, second, third] = net.peers
+    resultOf(await first!.dfget([origin.url(), '-O', dir.join('1'), '--json']))
+    await origin.refuse()
+    const fromFirst = await second!.dfget([origin.url(), '-O', dir.join('2'), '--json'])
+    expect(resultOf(fromFirst).bytesFromPeers).toBe(content.size)
+    const fromBoth = await third!.dfget([origin.url(), '-O', dir.join('3'), '--json', '--disable-back-source'])
+    expect(resultOf(fromBoth).bytesFromPeers).toBe(content.size)
+    for (const name of ['1', '2', '3']) await expectFile(dir.join(name), content)
+    await origin.accept()
+  },
+)
