@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Content, writeContent } from './content.ts'
 import { type RunningProcess, spawnNode } from './process.ts'
-import { tempDir } from './temp.ts'
+import { type TempDir, tempDir } from './temp.ts'
 import { freePort } from './wait.ts'
 
 export const NGINX = '/usr/sbin/nginx'
@@ -70,6 +70,15 @@ export interface Nginx extends AsyncDisposable {
 export async function startNginx(options: NginxOptions = {}): Promise<Nginx> {
   if (!existsSync(NGINX)) throw new Error(`${NGINX} is missing: run  apt-get install -y nginx-light`)
   const home = await tempDir('nginx')
+  try {
+    return await startIn(home, options)
+  } catch (error) {
+    await home[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function startIn(home: TempDir, options: NginxOptions): Promise<Nginx> {
   const root = options.root ?? home.join('root')
   await mkdir(root, { recursive: true })
   await writeFile(home.join('htpasswd'), `${AUTH_USER}:{PLAIN}${AUTH_PASSWORD}\n`)
@@ -103,6 +112,7 @@ async function startOnFreePort(
     await writeFile(join(home, 'nginx.conf'), configuration(home, root, port, options))
     const server = await spawnNode({ command: NGINX, args: ['-p', home, '-e', 'error.log', '-c', 'nginx.conf'] })
     if (await listens(server, port)) return { server, port }
+    await server[Symbol.asyncDispose]()
     if (attempt === 5) throw new Error(`nginx did not start: ${server.stderr()}`)
   }
 }

@@ -82,20 +82,22 @@ test('one of two who wait goes away, and the other one gets the file', STORY, as
 })
 
 test('a parent whose disk gives wrong bytes is found out, and its bytes are kept nowhere', STORY, async () => {
-  const content = { size: 20 * MiB, seed: 'disk lies' }
+  const content = { size: 24 * MiB, seed: 'disk lies' }
   await using dir = await tempDir('dmn')
   await using nginx = await startNginx({ files: { f: content } })
-  await using net = await devnet({ peers: 2 })
+  await using net = await devnet({ peers: 2, peerSettings: { upload: { rateLimit: '4MiB' } } })
   const [first, second] = net.peers
   expectSuccess(await first!.dfget([nginx.url('f'), '-O', dir.join('1')]))
-  const { path } = await contentFile(first!)
-  const file = await open(path, 'r+')
-  for (const offset of [1000, 5 * MiB, 9 * MiB, 13 * MiB, 17 * MiB]) await file.write('wrong', offset)
+  const running = second!.dfget([nginx.url('f'), '-O', dir.join('2'), '--json'])
+  await until(async () => (await contentFile(second!).catch(() => ({ bytesOnDisk: 0 }))).bytesOnDisk > MiB)
+  // In the middle, so that the parent has looked at its disk already and believes it.
+  const file = await open((await contentFile(first!)).path, 'r+')
+  for (let offset = 1000; offset < content.size; offset += MiB) await file.write('wrong', offset)
   await file.close()
-  expectSuccess(await second!.dfget([nginx.url('f'), '-O', dir.join('2')]))
+  const result = resultOf(await running)
+  expect(result.bytesFromSource).toBeGreaterThan(0)
   await expectFile(dir.join('2'), content)
-  const held = await contentFile(second!)
-  await expectFile(held.path, content)
+  await expectFile((await contentFile(second!)).path, content)
 })
 
 test('a seed that is killed half-way goes on where it broke', STORY, async () => {
