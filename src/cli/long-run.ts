@@ -1,12 +1,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, makeDirs, messageOf } from '#core'
-import { createLog, type Directories, directories, type Logger, type Scope, serveMetrics } from '#runtime'
+import { createLog, type Directories, directories, type Logger, type Metrics, type Scope, serveMetrics } from '#runtime'
 
 /** What any long-running program of ours has. */
 export interface LongRun {
   readonly directories: Directories
   readonly log: Logger
+  /** Undefined where nobody asked for metrics. */
+  readonly metrics: Metrics | undefined
 }
 
 interface ProcessSettings {
@@ -24,12 +26,10 @@ export async function openLongRun(name: string, settings: ProcessSettings, scope
   const file = join(places.logdir, name, `${name}.log`)
   const level = settings.verbose ? 'debug' : 'info'
   const log = scope.own(createLog({ name, level, ...(settings.console ? {} : { file }) }))
-  const metrics = addressOf(settings.metrics.listen)
-  if (metrics !== undefined) {
-    const { port } = scope.own(await serveMetrics(metrics))
-    log.info({ host: metrics.host, port }, 'metrics are served')
-  }
-  return { directories: places, log }
+  const listen = addressOf(settings.metrics.listen)
+  const metrics = listen && scope.own(await serveMetrics(listen))
+  if (metrics !== undefined) log.info({ host: listen?.host, port: metrics.port }, 'metrics are served')
+  return { directories: places, log, metrics }
 }
 
 /** Tells what it means to be reachable from other machines, once. */

@@ -6,7 +6,7 @@ import { referencePages } from './reference.ts'
 
 const docs = join(import.meta.dirname, '../../docs')
 
-test.each(['settings.md', 'failures.md', 'cli.md'])(
+test.each(['settings.md', 'failures.md', 'cli.md', 'metrics.md'])(
   'docs/%s says what the code says (else: npm run docs)',
   async (name) => {
     expect(readFileSync(join(docs, name), 'utf8')).toBe((await referencePages())[name])

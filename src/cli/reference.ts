@@ -1,5 +1,8 @@
 import type { Command, Option } from 'commander'
 import { type Declarations, FAILURES, flattenSettings, type Setting } from '#core'
+import { daemonMetrics } from '#daemon'
+import type { MetricTable } from '#runtime'
+import { schedulerMetrics } from '#scheduler'
 import { DAEMON_ALIASES, daemonTree, schedulerTree } from './daemon-settings.ts'
 import { PROGRAMS, type Program, wholeProgram } from './programs.ts'
 import { flagName } from './setting-flags.ts'
@@ -8,7 +11,12 @@ const GENERATED = '<!-- Written by `npm run docs`; a test keeps it so. -->'
 
 /** The reference pages, by file name: what the tables in the code say. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
-  return { 'settings.md': settingsPage(), 'failures.md': failuresPage(), 'cli.md': await cliPage() }
+  return {
+    'settings.md': settingsPage(),
+    'failures.md': failuresPage(),
+    'cli.md': await cliPage(),
+    'metrics.md': metricsPage(),
+  }
 }
 
 function settingsPage(): string {
@@ -54,6 +62,26 @@ function failuresPage(): string {
     GENERATED,
     'Every failure that can be foreseen has a code. `dfget` tells what happened, what lies behind it and what can be done, and ends with the exit code of this table; 0 is success. "Again" says whether the same call may succeed later without a change.',
     table(['code', 'exit', 'again', 'what can be done'], rows),
+  )
+}
+
+function metricsPage(): string {
+  const rows = (metrics: MetricTable): string[][] =>
+    Object.entries(metrics).map(([name, { kind, labels, help }]) => [
+      `\`${name}\``,
+      kind,
+      labels.join(', '),
+      cell(help),
+    ])
+  const head = ['metric', 'kind', 'labels', 'meaning']
+  return page(
+    '# Metrics',
+    GENERATED,
+    'With `metrics.listen: host:port` each program serves `GET /metrics` in the Prometheus text form: the metrics of Node itself (`process_*`, `nodejs_*`), `dragonfly_version`, and these.',
+    '## Daemon and cdn',
+    table(head, rows(daemonMetrics)),
+    '## Scheduler, also one embedded in a daemon',
+    table(head, rows(schedulerMetrics)),
   )
 }
 

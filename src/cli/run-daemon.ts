@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { Failure } from '#core'
-import { type Daemon, hostIdentity, startDaemon } from '#daemon'
+import { type Daemon, daemonMetrics, hostIdentity, startDaemon } from '#daemon'
 import { aborted, type FileLock, lockFile, type Logger, Scope, untilStopped, VERSION } from '#runtime'
-import { type Scheduler, startScheduler } from '#scheduler'
+import { type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import { openTaskStore } from '#storage'
 import type { DaemonTree } from './daemon-settings.ts'
 import { isDaemonUp, socketPath } from './daemon-socket.ts'
@@ -17,7 +17,7 @@ const MOST_IDLE_CHECK_MS = 5000
 export async function runDaemon(settings: DaemonTree): Promise<void> {
   const stopped = untilStopped()
   await using scope = new Scope()
-  const { directories, log } = await openLongRun('daemon', settings, scope)
+  const { directories, log, metrics } = await openLongRun('daemon', settings, scope)
   const { workhome } = directories
   const socket = settings.socket || socketPath(workhome)
   const lock = await takePlace(join(workhome, 'daemon.lock'), socket)
@@ -40,6 +40,8 @@ export async function runDaemon(settings: DaemonTree): Promise<void> {
     await startDaemon({ settings, host, workhome, store, storageLimits, sources, schedulers, version: VERSION, log }),
   )
 
+  metrics?.add(daemonMetrics, daemon.samples)
+  if (embedded !== undefined) metrics?.add(schedulerMetrics, () => schedulerSamples(embedded.stats()))
   writePid(join(workhome, 'daemon.pid'), scope)
   const { uploadPort, piecePort } = daemon
   tellReady({ socket, uploadPort, piecePort, ...(embedded && { schedulerPort: embedded.port }), host: host.id }, log)

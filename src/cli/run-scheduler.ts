@@ -1,5 +1,5 @@
 import { aborted, Scope, untilStopped } from '#runtime'
-import { startScheduler } from '#scheduler'
+import { schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import type { SchedulerTree } from './daemon-settings.ts'
 import { openLongRun, tellReady, warnWhenOpen } from './long-run.ts'
 
@@ -7,9 +7,10 @@ import { openLongRun, tellReady, warnWhenOpen } from './long-run.ts'
 export async function runScheduler(settings: SchedulerTree): Promise<void> {
   const stopped = untilStopped()
   await using scope = new Scope()
-  const { log } = await openLongRun('scheduler', settings, scope)
+  const { log, metrics } = await openLongRun('scheduler', settings, scope)
   warnWhenOpen(settings.listen, 'this scheduler', log)
   const scheduler = scope.own(await startScheduler({ settings, log }))
+  metrics?.add(schedulerMetrics, () => schedulerSamples(scheduler.stats()))
   tellReady({ schedulerPort: scheduler.port }, log)
   await aborted(stopped)
   log.info('stopping')

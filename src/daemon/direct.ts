@@ -6,6 +6,7 @@ import { Failure, makeDirs, messageOf, taskId } from '#core'
 import type { Logger } from '#runtime'
 import type { Sources } from '#source'
 import { openTaskStore } from '#storage'
+import { Counts } from './counts.ts'
 import { download, type Onlooker } from './download.ts'
 import { Fetches } from './fetches.ts'
 import { follow } from './follow.ts'
@@ -57,6 +58,7 @@ async function inStore(
     concurrentPieces: 1,
     patienceMs: 0,
     requireRecords: false,
+    counts: new Counts(),
     log,
   })
   let writing: Promise<void> = Promise.resolve()

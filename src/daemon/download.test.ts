@@ -7,6 +7,7 @@ import { Failure, fill, parseDigest, pieceLengthFor } from '#core'
 import { silentLog } from '#runtime'
 import type { Source } from '#source'
 import type { TaskStore } from '#storage'
+import { Counts } from './counts.ts'
 import { type DownloadDeps, download } from './download.ts'
 import { Fetches } from './fetches.ts'
 import { type Plan, type Planner, sourceOnlyPlanner } from './plan.ts'
@@ -87,6 +88,7 @@ function deps(
     concurrentPieces: 4,
     patienceMs: 50,
     requireRecords: false,
+    counts: new Counts(),
     log: silentLog,
   })
   const find = (): Promise<Source> => (source instanceof Failure ? Promise.reject(source) : Promise.resolve(source))

@@ -2,6 +2,7 @@ import { asFailure, type ByteSink, Failure, type FailureCode, messageOf } from '
 import type { Logger } from '#runtime'
 import type { ReadRequest, Source } from '#source'
 import type { StoredTask } from '#storage'
+import type { Counts } from './counts.ts'
 import type { ParentLink } from './from-parent.ts'
 import { asSigner, fetchFromSource, type Wanted } from './from-source.ts'
 import type { Plan, Planner, PlanSession, Registration } from './plan.ts'
@@ -18,6 +19,7 @@ export interface FetchDeps {
   readonly concurrentPieces: number
   readonly patienceMs: number
   readonly requireRecords: boolean
+  readonly counts: Counts
   readonly log: Logger
 }
 
@@ -46,7 +48,12 @@ export async function fetchTask(
   signal: AbortSignal,
 ): Promise<void> {
   await using session = deps.planner.begin(registration)
-  const forget = task.onPiece((piece) => session.held(piece))
+  const forget = task.onPiece((piece) => {
+    const type = piece.traffic === 'source' ? 'back_to_source' : 'p2p'
+    deps.counts.add('dragonfly_dfdaemon_piece_task_total', 1, { type })
+    deps.counts.add('dragonfly_dfdaemon_traffic_bytes_total', piece.length, { type })
+    session.held(piece)
+  })
   const records = new RecordChecker()
   records.trust([...task.signers, asSigner(deps.signer)])
   try {
@@ -95,14 +102,17 @@ async function follow(
   if (plan.kind === 'nothing') {
     await task.setContentLength(0)
   } else if (plan.kind === 'parents') {
-    const failed = (number: number, parent: { id: string }, failure: Failure): void =>
+    const failed = (number: number, parent: { id: string }, failure: Failure): void => {
+      deps.counts.add('dragonfly_dfdaemon_piece_task_failed_total', 1, { code: failure.code })
       session.failed(number, parent.id, { corrupt: failure.code === 'piece.corrupt' })
+    }
     const wanted = (): Wanted => demand.wanted()
     const inOrder = (): boolean => demand.inOrder()
     await fetchFromParents(task, plan.parents, { ...deps, records, limit, failed, wanted, inOrder }, signal)
   } else {
     const source = readableSource(origin.source, demand, plan.why, task.meta.url)
     deps.log.info({ task: task.meta.taskId, why: plan.why }, 'back to source')
+    deps.counts.add('dragonfly_dfdaemon_back_to_source_total', 1, { scheme: source.scheme })
     await fetchFromSource(task, demand.wanted(), origin.request, { source, signer: deps.signer, limit }, signal)
   }
 }

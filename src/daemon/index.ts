@@ -1,3 +1,4 @@
+export { daemonMetrics } from './counts.ts'
 export { type DirectDeps, downloadDirectly } from './direct.ts'
 export type { Onlooker } from './download.ts'
 export { hostIdentity } from './host-message.ts'

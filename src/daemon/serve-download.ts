@@ -2,6 +2,7 @@ import { isAbsolute } from 'node:path'
 import { type Download, DownloadTaskResponse, type Summary } from '#api'
 import { asFailure, Failure, parseDigest, parseRange, parseUrl } from '#core'
 import type { StoredTask } from '#storage'
+import type { Counts } from './counts.ts'
 import { type DownloadDeps, download, type OpenRange } from './download.ts'
 import { follow } from './follow.ts'
 import { MessageQueue } from './message-queue.ts'
@@ -10,6 +11,7 @@ import { pieceMessage } from './scheduler-planner.ts'
 
 export interface ServeDownloadDeps extends DownloadDeps {
   readonly hostId: string
+  readonly counts: Counts
 }
 
 /** Content messages that may wait for a slow reader, 1 MiB each. */
@@ -45,6 +47,7 @@ async function runDownload(
   let taskId = ''
   const message = (more: Partial<DownloadTaskResponse>): DownloadTaskResponse =>
     DownloadTaskResponse.fromPartial({ hostId: deps.hostId, taskId, ...more })
+  deps.counts.add('dragonfly_dfdaemon_peer_task_total')
   try {
     const result = await download(request, deps, signal, {
       started(task, range, held) {
@@ -57,10 +60,14 @@ async function runDownload(
       piece: (piece) => messages.add(message({ response: pieceFinished(piece) })),
     })
     await streaming
+    const { fromSource, fromPeers } = result.tally
+    if (fromSource + fromPeers === 0) deps.counts.add('dragonfly_dfdaemon_peer_task_cache_hit_total')
     messages.add(message({ summary: summaryMessage(result) }))
     messages.end()
   } catch (error) {
-    messages.fail(signal.aborted ? asFailure(signal.reason) : error)
+    const told = signal.aborted ? asFailure(signal.reason) : error
+    deps.counts.add('dragonfly_dfdaemon_peer_task_failed_total', 1, { code: asFailure(told).code })
+    messages.fail(told)
   }
 }
 

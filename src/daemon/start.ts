@@ -11,12 +11,13 @@ import {
   uploadService,
 } from '#api'
 import { Failure, type HostIdentity, type SettingsOf } from '#core'
-import { type Logger, Scope } from '#runtime'
+import { type Logger, type Sample, Scope } from '#runtime'
 import type { Sources } from '#source'
 import type { TaskStore } from '#storage'
 import { Activity } from './activity.ts'
 import { Announcer } from './announce.ts'
 import { evictRegularly, type StorageLimits } from './evict.ts'
+import { Counts } from './counts.ts'
 import { Fetches } from './fetches.ts'
 import { hostMessage } from './host-message.ts'
 import { ParentClients } from './parent-clients.ts'
@@ -47,6 +48,8 @@ export interface Daemon extends AsyncDisposable {
   readonly piecePort: number
   /** Milliseconds since this daemon last did anything for anybody; 0 while it works. */
   idleMs(): number
+  /** Values of `daemonMetrics`. */
+  samples(): Sample[]
 }
 
 /** Builds a daemon: whoever gets one can ask it. Closing it closes everything it opened, in reverse. */
@@ -63,13 +66,14 @@ export async function startDaemon(deps: DaemonDeps): Promise<Daemon> {
 async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   const { settings, host, store, log } = deps
   const activity = new Activity()
+  const counts = new Counts()
   const key = await hostKey(join(deps.workhome, 'host.key'))
   const schedulers = deps.schedulers.map((address) =>
     schedulerClient(scope.own(openChannel(address, { unavailable: 'scheduler.unavailable' }))),
   )
 
   // What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready.
-  const pieces = scope.own(await listenForPieces(deps, activity))
+  const pieces = scope.own(await listenForPieces(deps, activity, counts))
   let announcer: Announcer | undefined
   const planner = schedulerPlanner({
     host,
@@ -78,7 +82,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     scheduleTimeoutMs: settings.scheduler.scheduleTimeout,
     log,
   })
-  const fetches = new Fetches(fetchDeps(deps, planner, key, scope))
+  const fetches = new Fetches(fetchDeps(deps, planner, key, counts, scope))
   const services: ServicesDeps = {
     ...deps,
     planner,
@@ -92,6 +96,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     forget: (taskId) => forgetTask(schedulers, host.id, taskId),
     leave: async () => announcer?.leave(),
     activity,
+    counts,
   }
   const sync = { store, isRunning: services.isRunning, ip: host.ip, port: pieces.port }
   const upload = scope.own(
@@ -130,6 +135,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     socket,
     uploadPort: upload.port,
     piecePort: pieces.port,
+    samples: () => counts.samples(store),
     idleMs: () => (fetches.count > 0 ? 0 : activity.idleMs()),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   }
@@ -139,6 +145,7 @@ function fetchDeps(
   deps: DaemonDeps,
   planner: Planner,
   key: HostKey,
+  counts: Counts,
   scope: Scope,
 ): ConstructorParameters<typeof Fetches>[0] {
   const { download, trust } = deps.settings
@@ -155,12 +162,17 @@ function fetchDeps(
     concurrentPieces: download.concurrentPieces,
     patienceMs: download.patience,
     requireRecords: trust.requireRecords,
+    counts,
     log: deps.log,
   }
 }
 
 /** Serves the pieces that are held, at the rate that was set. */
-function listenForPieces({ settings, store, log }: DaemonDeps, activity: Activity): ReturnType<typeof servePieces> {
+function listenForPieces(
+  { settings, store, log }: DaemonDeps,
+  activity: Activity,
+  counts: Counts,
+): ReturnType<typeof servePieces> {
   const { upload, listen } = settings
   const bucket = new TokenBucket(upload.rateLimit)
   return orAnyPort(upload.piecePort, log, (port) =>
@@ -169,6 +181,10 @@ function listenForPieces({ settings, store, log }: DaemonDeps, activity: Activit
       maxConnections: upload.maxConnections,
       idleTimeoutMs: settings.download.pieceTimeout,
       limit: bucket,
+      onServed: ({ bytes }) => {
+        counts.add('dragonfly_dfdaemon_upload_piece_total')
+        counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes)
+      },
       find: (taskId, number) => {
         const task = store.get(taskId)
         const piece = task?.piece(number)

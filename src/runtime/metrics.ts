@@ -3,10 +3,23 @@ import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { VERSION } from './version.ts'
 
+/** What a program counts, declared once: names, kinds and help come from here, the reference page too. */
+export type MetricTable = Readonly<
+  Record<string, { readonly kind: 'counter' | 'gauge'; readonly help: string; readonly labels: readonly string[] }>
+>
+
+/** The value of one metric for one set of labels. */
+export interface Sample {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
 /** What is counted, and where it can be read. */
 export interface Metrics extends AsyncDisposable {
-  readonly registry: Registry
   readonly port: number
+  /** From now on also what `read` says; it is asked each time somebody looks. */
+  add(metrics: MetricTable, read: () => readonly Sample[]): void
 }
 
 export interface MetricsOptions {
@@ -17,7 +30,7 @@ export interface MetricsOptions {
 
 /** Serves `/metrics` in the Prometheus text form. The library is loaded only here: metrics are off by default. */
 export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
-  const { collectDefaultMetrics, Gauge, Registry } = await import('prom-client')
+  const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client')
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const version = new Gauge({
@@ -43,11 +56,37 @@ export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
     server.listen(options.port, options.host, resolve)
   })
   return {
-    registry,
+    add: (metrics, read) => addMetrics(metrics, read, registry, { Counter, Gauge }),
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
+  }
+}
+
+type Kinds = Pick<typeof import('prom-client'), 'Counter' | 'Gauge'>
+
+function addMetrics(metrics: MetricTable, read: () => readonly Sample[], registry: Registry, kinds: Kinds): void {
+  for (const [name, { kind, help, labels }] of Object.entries(metrics)) {
+    const options = { name, help, labelNames: [...labels], registers: [registry] }
+    const samples = (): Sample[] => read().filter((sample) => sample.name === name)
+    if (kind === 'gauge') {
+      new kinds.Gauge({
+        ...options,
+        collect() {
+          this.reset()
+          for (const { labels, value } of samples()) this.set(labels, value)
+        },
+      })
+      continue
+    }
+    new kinds.Counter({
+      ...options,
+      collect() {
+        this.reset()
+        for (const { labels, value } of samples()) this.inc(labels, value)
+      },
+    })
   }
 }

@@ -1,3 +1,4 @@
+import type { MetricTable, Sample } from '#runtime'
 import type { PeerState, TaskState } from './swarm/states.ts'
 import type { Swarm } from './swarm/swarm.ts'
 
@@ -37,4 +38,29 @@ export function statsOf(swarm: Swarm, seedRuns: number): SchedulerStats {
     }
   }
   return { hosts: swarm.hosts.size, seeds: swarm.seeds.size, tasks, peers, edges, waiting, seedRuns }
+}
+
+export const schedulerMetrics = {
+  dragonfly_scheduler_hosts: { kind: 'gauge', help: 'Hosts that are announced.', labels: [] },
+  dragonfly_scheduler_seeds: { kind: 'gauge', help: 'Seeds among them.', labels: [] },
+  dragonfly_scheduler_tasks: { kind: 'gauge', help: 'Tasks, by state.', labels: ['state'] },
+  dragonfly_scheduler_peers: { kind: 'gauge', help: 'Peers, by state.', labels: ['state'] },
+  dragonfly_scheduler_edges: { kind: 'gauge', help: 'Children that have parents, once per parent.', labels: [] },
+  dragonfly_scheduler_waiting: { kind: 'gauge', help: 'Children that wait for parents.', labels: [] },
+  dragonfly_scheduler_seed_runs: { kind: 'gauge', help: 'Seeds that are bringing a task right now.', labels: [] },
+} as const satisfies MetricTable
+
+export function schedulerSamples(stats: SchedulerStats): Sample[] {
+  const plain = (name: keyof typeof schedulerMetrics, value: number): Sample => ({ name, labels: {}, value })
+  const byState = (name: keyof typeof schedulerMetrics, counts: Readonly<Record<string, number>>): Sample[] =>
+    Object.entries(counts).map(([state, value]) => ({ name, labels: { state }, value }))
+  return [
+    plain('dragonfly_scheduler_hosts', stats.hosts),
+    plain('dragonfly_scheduler_seeds', stats.seeds),
+    ...byState('dragonfly_scheduler_tasks', stats.tasks),
+    ...byState('dragonfly_scheduler_peers', stats.peers),
+    plain('dragonfly_scheduler_edges', stats.edges),
+    plain('dragonfly_scheduler_waiting', stats.waiting),
+    plain('dragonfly_scheduler_seed_runs', stats.seedRuns),
+  ]
 }
