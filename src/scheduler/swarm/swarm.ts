@@ -160,7 +160,8 @@ export class Swarm {
     if (state === 'back-to-source' || isOver(state)) this.unlinkParents(peer)
     if (state === 'failed' || state === 'left') this.#unlinkChildren(peer)
     this.#refresh(peer)
-    peer.task.bell.ring()
+    // There may be room at its parents, or nobody left to wait for.
+    if (state === 'back-to-source' || isOver(state)) peer.task.bell.ring()
     return true
   }
 
@@ -186,7 +187,6 @@ export class Swarm {
     peer.edition = edition
     edition.peers.add(peer)
     this.#refresh(peer)
-    peer.task.bell.ring()
   }
 
   /** Makes `parent` give to `child`. The caller has made sure that no cycle comes of it (`descendants`). */
