@@ -29,7 +29,7 @@ export async function downloadDirectly(
   request: DownloadRequest,
   deps: DirectDeps,
   signal: AbortSignal,
-  onlooker: Onlooker & { write?(bytes: Uint8Array): Promise<void> } = {},
+  onlooker: Onlooker & { readonly write?: (bytes: Uint8Array) => Promise<void> } = {},
 ): Promise<DownloadResult> {
   const dir = workPlace(request)
   try {
@@ -47,7 +47,7 @@ async function inStore(
   request: DownloadRequest,
   { sources, log }: DirectDeps,
   signal: AbortSignal,
-  onlooker: Onlooker & { write?(bytes: Uint8Array): Promise<void> },
+  onlooker: Onlooker & { readonly write?: (bytes: Uint8Array) => Promise<void> },
 ): Promise<DownloadResult> {
   await using store = await openTaskStore({ dir, warn: (message: string) => log.warn(message) })
   const fetches = new Fetches({

@@ -18,11 +18,11 @@ export interface Picking<H extends Holder> {
   /** Wanted pieces that nobody fetches yet, ascending. */
   readonly open: Iterable<number>
   /** Who has a piece. */
-  holders(number: number): readonly H[]
+  readonly holders: (number: number) => readonly H[]
   /** The lowest first, for somebody who reads along; otherwise the rarest first. */
   readonly inOrder: boolean
   /** 0 ≤ random() < 1; breaks ties, so that hosts that start together ask for different pieces. */
-  random(): number
+  readonly random: () => number
 }
 
 /** Which piece to fetch next, and from whom; undefined when nobody who is free has an open piece. Pure but for `random`. */

@@ -12,7 +12,7 @@ export interface ServicesDeps extends ServeDownloadDeps {
   /** Tells the schedulers of a finished task. */
   offer(task: StoredTask): Promise<void>
   /** Tells the schedulers that this host has a task no more. */
-  forget(taskId: string): Promise<void>
+  readonly forget: (taskId: string) => Promise<void>
   /** Takes this host out of the swarm, until it announces itself again. */
   leave(): Promise<void>
   readonly activity: Activity

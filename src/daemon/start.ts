@@ -49,7 +49,7 @@ export interface Daemon extends AsyncDisposable {
   /** Milliseconds since this daemon last did anything for anybody; 0 while it works. */
   idleMs(): number
   /** Values of `daemonMetrics`. */
-  samples(): Sample[]
+  readonly samples: () => Sample[]
 }
 
 /** Builds a daemon: whoever gets one can ask it. Closing it closes everything it opened, in reverse. */

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Registry } from 'prom-client'
+import type { Counter, Gauge, Registry } from 'prom-client'
 import { VERSION } from './version.ts'
 
 /** What a program counts, declared once: names, kinds and help come from here, the reference page too. */
@@ -30,10 +30,10 @@ export interface MetricsOptions {
 
 /** Serves `/metrics` in the Prometheus text form. The library is loaded only here: metrics are off by default. */
 export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
-  const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client')
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  const version = new Gauge({
+  const library = await import('prom-client')
+  const registry = new library.Registry()
+  library.collectDefaultMetrics({ register: registry })
+  const version = new library.Gauge({
     name: 'dragonfly_version',
     help: 'The running version, as a label.',
     labelNames: ['version', 'node'],
@@ -56,7 +56,7 @@ export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
     server.listen(options.port, options.host, resolve)
   })
   return {
-    add: (metrics, read) => addMetrics(metrics, read, registry, { Counter, Gauge }),
+    add: (metrics, read) => addMetrics(metrics, read, registry, library),
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
@@ -65,27 +65,21 @@ export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
   }
 }
 
-type Kinds = Pick<typeof import('prom-client'), 'Counter' | 'Gauge'>
+/** The classes of the library, handed over because it is only loaded where metrics are served. */
+interface Kinds {
+  readonly Counter: typeof Counter
+  readonly Gauge: typeof Gauge
+}
 
 function addMetrics(metrics: MetricTable, read: () => readonly Sample[], registry: Registry, kinds: Kinds): void {
   for (const [name, { kind, help, labels }] of Object.entries(metrics)) {
     const options = { name, help, labelNames: [...labels], registers: [registry] }
     const samples = (): Sample[] => read().filter((sample) => sample.name === name)
-    if (kind === 'gauge') {
-      new kinds.Gauge({
-        ...options,
-        collect() {
-          this.reset()
-          for (const { labels, value } of samples()) this.set(labels, value)
-        },
-      })
-      continue
-    }
-    new kinds.Counter({
-      ...options,
+    const metric = kind === 'gauge' ? new kinds.Gauge(options) : new kinds.Counter(options)
+    Object.assign(metric, {
       collect() {
-        this.reset()
-        for (const { labels, value } of samples()) this.inc(labels, value)
+        metric.reset()
+        for (const { labels, value } of samples()) metric.inc(labels, value)
       },
     })
   }
