@@ -13,6 +13,8 @@ export interface MemberOptions {
   readonly schedulerPort?: number | undefined
   readonly settings?: Readonly<Record<string, unknown>> | undefined
   readonly pluginDirs?: readonly string[] | undefined
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** What a program of ours says of itself when it can be used. */
@@ -77,14 +79,14 @@ export class Member implements AsyncDisposable {
   }
 
   /** Kills it if it still runs, and starts it in the same work home, a scheduler also at the same port. */
-  async restart(change: { settings?: Readonly<Record<string, unknown>> } = {}): Promise<void> {
+  async restart(change: Pick<MemberOptions, 'settings' | 'env'> = {}): Promise<void> {
     await this.kill('SIGKILL')
     this.#earlierPeakBytes = this.rssPeakBytes()
     this.#earlierLog = this.log()
     const { schedulerPort } = this.#ready
     const samePort = this.role === 'scheduler' && schedulerPort !== undefined ? { port: schedulerPort } : {}
     const settings = merge(merge(this.#options.settings ?? {}, samePort), change.settings ?? {})
-    this.#process = await launch({ ...this.#options, settings })
+    this.#process = await launch({ ...this.#options, env: change.env, settings })
     this.#ready = readyOf(logLines(this.#process)) ?? {}
   }
 
@@ -133,7 +135,7 @@ async function launch(options: MemberOptions): Promise<RunningProcess> {
   const plugins = pluginDirs.flatMap((dir) => ['--plugin-dir', dir])
   return spawnNode({
     args: [programPath(program), ...first, '--workhome', workhome, '--config', config, '--console', ...plugins],
-    env: PROGRAM_ENV,
+    env: { ...PROGRAM_ENV, ...options.env },
     readyWhen: ({ stdout, stderr }) => readyOf(parseLines(stdout + stderr)) !== undefined,
     readyTimeoutMs: 60_000,
   })

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { open, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
@@ -81,7 +81,7 @@ test('one of two who wait goes away, and the other one gets the file', STORY, as
   expect(origin.bytesSent).toBe(content.size)
 })
 
-test('a parent whose disk gives wrong bytes is found out, and its bytes are kept nowhere', STORY, async () => {
+test('a parent that notices damage on its disk gives nothing of it, and the child asks elsewhere', STORY, async () => {
   const content = { size: 24 * MiB, seed: 'disk lies' }
   await using dir = await tempDir('dmn')
   await using nginx = await startNginx({ files: { f: content } })
@@ -98,6 +98,50 @@ test('a parent whose disk gives wrong bytes is found out, and its bytes are kept
   expect(result.bytesFromSource).toBeGreaterThan(0)
   await expectFile(dir.join('2'), content)
   await expectFile((await contentFile(second!)).path, content)
+})
+
+/** Turns one bit in whatever a daemon reads from its storage: a disk, or a memory, that lies. */
+const LYING_DISK = `
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+const { read } = fs
+fs.read = (fd, target, start, length, position, done) =>
+  read(fd, target, start, length, position, (error, got) => {
+    if (got >= 65536) target[start + 1000] ^= 1
+    done(error, got, target)
+  })
+syncBuiltinESMExports()
+`
+
+test('a parent that gives wrong bytes is found out by its child, and they are kept nowhere', STORY, async () => {
+  const content = { size: 24 * MiB, seed: 'liar' }
+  await using dir = await tempDir('dmn')
+  await using nginx = await startNginx({ files: { f: content } })
+  await using net = await devnet({ peers: 3 })
+  const [liar, honest, child] = net.peers
+  expectSuccess(await honest!.dfget([nginx.url('f'), '-O', dir.join('1')]))
+  expectSuccess(await liar!.dfget([nginx.url('f'), '-O', dir.join('2')]))
+  await writeFile(dir.join('lie.mjs'), LYING_DISK)
+  await liar!.restart({ env: { NODE_OPTIONS: `--import ${dir.join('lie.mjs')}` } })
+  const before = await nginx.bytesSent()
+
+  expect(resultOf(await child!.dfget([nginx.url('f'), '-O', dir.join('3'), '--json'])).bytesFromPeers).toBe(
+    content.size,
+  )
+  await expectFile(dir.join('3'), content)
+  await expectFile((await contentFile(child!)).path, content)
+  expect(await nginx.bytesSent()).toBe(before)
+
+  // With nobody else to ask the origin is read: never the liar believed.
+  await honest!.kill('SIGTERM')
+  await child!.kill('SIGTERM')
+  await rm(join(honest!.workhome, 'storage'), { recursive: true })
+  await honest!.restart()
+  expect(resultOf(await honest!.dfget([nginx.url('f'), '-O', dir.join('4'), '--json'])).bytesFromSource).toBe(
+    content.size,
+  )
+  await expectFile(dir.join('4'), content)
+  expect(honest!.log()).toContain('piece.corrupt')
 })
 
 test('a seed that is killed half-way goes on where it broke', STORY, async () => {
