@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { Failure, makeDirs, messageOf, taskId } from '#core'
+import { asFailure, Failure, makeDirs, messageOf, taskId } from '#core'
 import type { Logger } from '#runtime'
 import type { Sources } from '#source'
 import { openTaskStore } from '#storage'
@@ -22,7 +22,7 @@ export interface DirectDeps {
 
 /**
  * One download in this process: no daemon, no scheduler, no other host, and the same story otherwise. What is here of
- * a file waits beside the output until it is whole; an interrupted download goes on from there. `write` takes the
+ * a file waits beside the output until it is whole; a download that failed and may be tried again goes on from there. `write` takes the
  * bytes in order, for a request without an output.
  */
 export async function downloadDirectly(
@@ -37,9 +37,15 @@ export async function downloadDirectly(
   } catch (cause) {
     throw new Failure('output.invalid', `cannot write beside ${request.output ?? dir}: ${messageOf(cause)}`, { cause })
   }
-  const result = await inStore(dir, request, deps, signal, onlooker)
-  await rm(dir, { recursive: true, force: true })
-  return result
+  let keep = false
+  try {
+    return await inStore(dir, request, deps, signal, onlooker)
+  } catch (error) {
+    keep = request.output !== undefined && asFailure(error).retryable
+    throw error
+  } finally {
+    if (!keep) await rm(dir, { recursive: true, force: true })
+  }
 }
 
 async function inStore(
