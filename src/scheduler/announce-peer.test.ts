@@ -131,6 +131,19 @@ test('a host that does not know where the file is gets its edition from its own 
   expect(peer()?.unproven).toBe(false)
 })
 
+test.each([
+  [true, Number.NEGATIVE_INFINITY],
+  [false, new FakeClock().now()],
+])(
+  'a task that a host has from earlier (%s) is not taken for what the origin has now',
+  async (metadataOnly, seenAtMs) => {
+    const { answers, say, peer } = talk(netWithHost())
+    say({ $case: 'registerPeerRequest', value: { download: { ...DOWNLOAD, metadataOnly } } })
+    await answers.next()
+    expect(peer()?.edition?.validatedAtMs.byAny).toBe(seenAtMs)
+  },
+)
+
 test('a host that asks for plans and reads none is cut off before it fills the memory', async () => {
   const net = netWithHost()
   net.peer('reader', 'reading')

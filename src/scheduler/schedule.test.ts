@@ -302,6 +302,26 @@ test('a child with a range wakes a seed for that range, and a child that wants a
   expect(named(whole)).toEqual([all.id])
 })
 
+test('a child that wants all does not wait for a seed that is asked for a range', async () => {
+  const loop = new Loop()
+  loop.net.seed('seed')
+  loop.start(loop.net.peer('part', 'waiting', { range: { start: 0, end: 99 } }))
+  loop.start(loop.net.peer('same-part', 'waiting', { range: { start: 10, end: 99 } }))
+  await settled()
+  expect(loop.woken).toHaveLength(1)
+  loop.start(loop.net.peer('whole', 'waiting'))
+  await settled()
+  expect(loop.woken).toHaveLength(2)
+})
+
+test('who reads a range of the origin keeps nobody from reading the rest', async () => {
+  const loop = new Loop()
+  loop.net.peer('part', 'reading', { range: { start: 0, end: 99 } })
+  const outcome = loop.start(loop.net.peer('whole', 'waiting'))
+  await settled()
+  expect(outcome.answer?.kind).toBe('source')
+})
+
 test('of two peers that lost their parents the one with more pieces reads the origin', async () => {
   const loop = new Loop()
   const rich = loop.net.peer('rich', 'running')
