@@ -56,6 +56,7 @@ const STATUS_OF_FAILURE: Partial<Record<FailureCode, StatusName>> = {
   'download.no_source': 'FAILED_PRECONDITION',
   'download.cancelled': 'CANCELLED',
   'storage.full': 'RESOURCE_EXHAUSTED',
+  'scheduler.full': 'RESOURCE_EXHAUSTED',
   'storage.in_use': 'FAILED_PRECONDITION',
   'output.invalid': 'FAILED_PRECONDITION',
   'daemon.unavailable': 'UNAVAILABLE',
