@@ -24,7 +24,7 @@ test('pieces are handed on while the task is still being read', STORY, async () 
   await using net = await devnet({ peers: 2 })
   const [first, second] = net.peers
   const one = first!.dfget([origin.url(), '-O', dir.join('1'), '--json'])
-  await until(async () => (await contentFile(first!).catch(() => undefined))?.path !== '')
+  await until(async () => (await contentFile(first!).catch(() => ({ bytesOnDisk: 0 }))).bytesOnDisk > 4 * MiB)
   const two = second!.dfget([origin.url(), '-O', dir.join('2'), '--json'])
   // The origin says no more, and yet the second host has what the first one has.
   await until(async () => (await contentFile(second!).catch(() => ({ bytesOnDisk: 0 }))).bytesOnDisk >= 12 * MiB, {
