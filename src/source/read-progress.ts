@@ -96,8 +96,9 @@ export class ReadProgress {
   /** What an origin may say of a first request, but makes another failure of a second one for the rest. */
   rejectLateRefusal(error: unknown): void {
     if (!(error instanceof Failure)) return
-    if (error.code === 'source.range_invalid') throw this.#changed()
-    if (error.code === 'source.not_supported') throw this.#cannotResume(error.message)
+    if (error.code === 'source.range_invalid' || error.code === 'source.not_supported') {
+      throw this.#cannotResume(error.message)
+    }
   }
 
   #changed(): Failure {

@@ -18,7 +18,10 @@ export function redactText(text: string): string {
     .slice(0, 4 * LONGEST_TEXT)
     // oxlint-disable-next-line no-control-regex -- control characters are what must not reach a terminal
     .replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
-    .replaceAll(/[a-z][a-z0-9+.-]*:\/\/[^\s"'<>`]+/gi, (url) => redactUrl(url))
+    .replaceAll(
+      /([a-z][a-z0-9+.-]*:\/\/\S+?)(["'`<>()\],.;:!]*)(?=\s|$)/gi,
+      (_, url: string, end: string) => redactUrl(url) + end,
+    )
   return cut(line.trim(), LONGEST_TEXT)
 }
 

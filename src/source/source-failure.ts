@@ -20,6 +20,7 @@ export interface FailureContext {
   readonly url: string
 }
 
+const LONGEST_MESSAGE = 4096
 const retryAfter = new WeakMap<Failure, number>()
 
 /** How long the origin wants to be left alone, in milliseconds, when it said so. */
@@ -33,7 +34,8 @@ export function retryAfterMs(failure: Failure): number | undefined {
  */
 export function sourceFailure(error: unknown, { name, inTree, url }: FailureContext): Failure {
   if (inTree && error instanceof Failure) return error
-  const { code, message, wait } = readError(error)
+  const { code, message: said, wait } = readError(error)
+  const message = redactText(said.replaceAll(url, redactUrl(url))) || 'it does not say why'
   const cause = inTree ? { cause: error } : {}
   const failure = isSourceCode(code)
     ? new Failure(code, `cannot read ${redactUrl(url)}: ${message}`, cause)
@@ -58,7 +60,7 @@ export function isUnimplemented(error: unknown): boolean {
 function readError(error: unknown): { code: unknown; message: string; wait: number | undefined } {
   try {
     const { code, retryAfterMs: wait } = Object(error) as { code?: unknown; retryAfterMs?: unknown }
-    const message = redactText(messageOf(error)) || 'it does not say why'
+    const message = `${messageOf(error)}`.slice(0, LONGEST_MESSAGE) // also a message that is no text
     return { code, message, wait: typeof wait === 'number' && wait > 0 ? wait : undefined }
   } catch {
     return { code: undefined, message: 'it threw something unreadable', wait: undefined }

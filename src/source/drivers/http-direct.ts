@@ -117,11 +117,11 @@ class DirectBody implements HttpBody, PourableBody {
             if (given === this.#length || sink.full) return settle(() => resolve(given))
             if (more) return true
           } catch (error) {
-            return settle(() => reject(error as Error))
+            return settle(() => reject(error))
           }
           sink.drained().then(
             () => connection.resume(),
-            (error: unknown) => settle(() => reject(error as Error)),
+            (error: unknown) => settle(() => reject(error)),
           )
           return false
         },

@@ -1,4 +1,4 @@
-import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
+import { Agent, type ClientRequest, IncomingMessage, request as httpRequest } from 'node:http'
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 import { messageOf } from '#core'
@@ -138,8 +138,10 @@ export class StreamBody implements HttpBody {
     }
   }
 
+  /** A message that came whole is read to its end, so that its connection can be used again. */
   destroy(): void {
-    this.stream.destroy()
+    if (this.stream instanceof IncomingMessage && this.stream.complete) this.stream.resume()
+    else this.stream.destroy()
   }
 }
 
