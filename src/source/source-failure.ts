@@ -60,7 +60,8 @@ export function isUnimplemented(error: unknown): boolean {
 function readError(error: unknown): { code: unknown; message: string; wait: number | undefined } {
   try {
     const { code, retryAfterMs: wait } = Object(error) as { code?: unknown; retryAfterMs?: unknown }
-    const message = `${messageOf(error)}`.slice(0, LONGEST_MESSAGE) // also a message that is no text
+    const said: unknown = messageOf(error) // a stranger's message may be no text
+    const message = typeof said === 'string' ? said.slice(0, LONGEST_MESSAGE) : ''
     return { code, message, wait: typeof wait === 'number' && wait > 0 ? wait : undefined }
   } catch {
     return { code: undefined, message: 'it threw something unreadable', wait: undefined }
