@@ -84,6 +84,7 @@ class Http2Channel implements Channel {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     const session = await this.#session?.catch(() => undefined)
+    await new Promise(setImmediate) // see later.ts: never from inside of nghttp2
     if (session === undefined || session.destroyed) return
     const closed = new Promise((resolve) => void session.once('close', resolve))
     session.destroy()

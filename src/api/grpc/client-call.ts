@@ -10,6 +10,7 @@ import { Failure, type FailureCode, messageOf } from '#core'
 import { writeMessage } from './frames.ts'
 import { Incoming } from './incoming.ts'
 import { DEFAULT_MESSAGE_BYTES, type Method } from './method.ts'
+import { later } from './later.ts'
 import { drained } from './outgoing.ts'
 import { failureOf, STATUS, StatusError } from './status.ts'
 import { formatTimeout } from './timeout.ts'
@@ -88,7 +89,7 @@ export class ClientCall<Req, Res> implements BidiCall<Req, Res> {
     const body = this.#method.request.encode(request).finish()
     const stream = await this.#opened
     if (!stream.writable && !stream.closed && !this.#ending)
-      await new Promise((resolve) => void stream.once('close', resolve))
+      await new Promise<void>((resolve) => void stream.once('close', later(resolve)))
     if (this.#over !== undefined) throw this.#over.error ?? this.#failure('the call has ended')
     if (!stream.writable) throw this.#failure('this side of the call has ended')
     if (!writeMessage(stream, body)) await drained(stream)
@@ -156,13 +157,15 @@ export class ClientCall<Req, Res> implements BidiCall<Req, Res> {
     stream.once('error', (error) => {
       fault = error
     })
-    stream.once('end', () => {
+    const ended = (): void => {
       if (this.#status !== undefined) this.#ended(incoming)
-    })
-    stream.once('close', () => {
+    }
+    const closed = (): void => {
       if (this.#status === undefined) this.#finish(this.#cutOff(fault))
       else this.#ended(incoming)
-    })
+    }
+    stream.once('end', later(ended))
+    stream.once('close', later(closed))
     return incoming
   }
 

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
+import net from 'node:net'
 import { promisify } from 'node:util'
 import * as grpc from '@grpc/grpc-js'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Failure } from '#core'
 import { healthClient, isServing, serveHealth } from '../health.ts'
-import { AnnouncePeerRequest, AnnouncePeerResponse, ServingStatus, SyncPiecesResponse } from '../messages.ts'
+import { AnnouncePeerRequest, AnnouncePeerResponse, Host, ServingStatus, SyncPiecesResponse } from '../messages.ts'
 import { schedulerClient, schedulerService } from '../scheduling.ts'
 import { uploadClient, uploadService } from '../uploading.ts'
 import { type Channel, openChannel } from './channel.ts'
@@ -184,7 +185,7 @@ describe('a stock peer waits until its own side is reset', () => {
     stream.on('trailers', (trailers) => seen.push(`status ${String(trailers['grpc-status'])}`))
     stream.on('error', (error) => seen.push(error.message))
     for (const message of messages) stream.write(framed(AnnouncePeerRequest.encode(message).finish()))
-    await once(stream, 'close')
+    await closed(stream)
     return { seen, code: stream.rstCode }
   }
 
@@ -200,6 +201,38 @@ describe('a stock peer waits until its own side is reset', () => {
   test('also when nothing but a status is answered', async () => {
     const server = await serve(scheduler)
     expect((await watch(server, [], '/scheduler.v2.Scheduler/Nothing')).seen).toEqual(['headers', 'status 12'])
+  })
+
+  test('also when the connection is stuffed with the answers of another call', async () => {
+    const stuffing = implement(uploadService, {
+      async *syncHost() {
+        for (let i = 0; i < 60; i++) yield Host.fromPartial({ os: 'x'.repeat(500_000) })
+      },
+    })
+    const server = await serve(scheduler, stuffing)
+    const between = await valve(server.port)
+    const session = http2.connect(`http://127.0.0.1:${between.port}`, { settings: { initialWindowSize: 2 ** 26 } })
+    cleanups.push(() => session.destroy())
+    await once(session, 'connect')
+    session.setLocalWindowSize(2 ** 26)
+    const request = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' }
+    const stuffed = session.request({ ...request, ':path': uploadService.syncHost.path })
+    stuffed.resume()
+    stuffed.write(framed(uploadService.syncHost.request.encode({ hostId: 'h', peerId: 'p' }).finish()))
+    await once(stuffed, 'response')
+    between.close()
+    const stream = session.request({ ...request, ':path': schedulerService.announcePeer.path })
+    const seen: string[] = []
+    stream.on('data', () => seen.push('data'))
+    stream.on('trailers', (trailers) => seen.push(`status ${String(trailers['grpc-status'])}`))
+    stream.write(framed(AnnouncePeerRequest.encode(register).finish()))
+    stream.write(framed(AnnouncePeerRequest.encode(finished).finish()))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(seen).toEqual([])
+    between.open()
+    await closed(stream)
+    expect(seen).toEqual(['data', 'status 0'])
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR)
   })
 
   test('and loses no byte when it reads slowly', async () => {
@@ -220,6 +253,38 @@ describe('a stock peer waits until its own side is reset', () => {
     expect(count).toBe(300)
   })
 })
+
+async function closed(stream: http2.Http2Stream): Promise<void> {
+  await once(stream, 'close')
+  await new Promise(setImmediate) // see later.ts
+}
+
+/** A TCP connection to `port` whose way back can be shut for a while. */
+async function valve(port: number): Promise<{ port: number; close(): void; open(): void }> {
+  const servers: net.Socket[] = []
+  const listener = net.createServer((client) => {
+    const server = net.connect(port, '127.0.0.1')
+    servers.push(server)
+    server.on('data', (chunk) => client.write(chunk))
+    client.on('data', (chunk) => server.write(chunk))
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on('error', () => undefined)
+      one.once('close', () => other.destroy())
+    }
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  cleanups.push(() => listener.close())
+  const address = listener.address() as net.AddressInfo
+  return {
+    port: address.port,
+    close: () => servers.forEach((server) => server.pause()),
+    open: () => servers.forEach((server) => server.resume()),
+  }
+}
 
 function openChannelTo(address: string): Channel {
   const channel = openChannel(address, { unavailable: 'scheduler.unavailable' })

@@ -5,6 +5,7 @@ import type { Call, Route } from './implement.ts'
 import { Incoming } from './incoming.ts'
 import { DEFAULT_MESSAGE_BYTES, type Method } from './method.ts'
 import { drained } from './outgoing.ts'
+import { later } from './later.ts'
 import { STATUS, StatusError, type Trailers, trailersOf } from './status.ts'
 import { parseTimeout } from './timeout.ts'
 
@@ -117,10 +118,14 @@ function readRequests(stream: ServerHttp2Stream, method: Method<unknown, unknown
     maxBytes: method.maxRequestBytes ?? DEFAULT_MESSAGE_BYTES,
     left: () => undefined,
   })
-  stream.once('end', () => {
+  const ended = (): void => {
     requests.finish(requests.cut ? new StatusError(STATUS.INVALID_ARGUMENT, 'the last message was cut off') : undefined)
-  })
-  stream.once('close', () => requests.finish(new Failure('download.cancelled', 'the caller hung up')))
+  }
+  stream.once('end', later(ended))
+  stream.once(
+    'close',
+    later(() => requests.finish(new Failure('download.cancelled', 'the caller hung up'))),
+  )
   return requests
 }
 
@@ -182,7 +187,7 @@ class CallLimits implements Disposable {
     this.#hangUp = hangUp
     hangUp.signal.addEventListener('abort', () => this.#interrupt(hangUp.signal.reason))
     const onClosing = (): void => hangUp.abort(closing.reason)
-    const onClose = (): void => hangUp.abort(new Failure('download.cancelled', 'the caller hung up'))
+    const onClose = later(() => hangUp.abort(new Failure('download.cancelled', 'the caller hung up')))
     closing.addEventListener('abort', onClosing, { once: true })
     stream.once('close', onClose)
     const timeoutMs = method.ignoreTimeout ? undefined : parseTimeout(headers['grpc-timeout'])
