@@ -10,7 +10,7 @@ const USAGE = `npm run bench -- [origin] [seed] [byte] [--size MiB] [--runs N] [
 
   --size    length of the file in MiB (1024)
   --runs    measured runs of each case (5)
-  --check   the short form for CI: 64 MiB, 3 runs, fails only where a goal is missed three times over`
+  --check   the short form for CI: 256 MiB, 3 runs, fails only where a goal is missed three times over`
 /** A busy machine may be slow; only a collapse fails. */
 const SLACK_OF_CHECK = 3
 
@@ -27,7 +27,7 @@ if (values.help) console.log(USAGE)
 else await main()
 
 async function main(): Promise<void> {
-  const sizeBytes = count(values.size ?? (values.check ? '64' : '1024')) * MiB
+  const sizeBytes = count(values.size ?? (values.check ? '256' : '1024')) * MiB
   const runs = count(values.runs ?? (values.check ? '3' : '5'))
   const wanted = Object.entries(BENCHMARKS).filter(([name]) => positionals.length === 0 || positionals.includes(name))
   const goals: Goal[] = []
