@@ -319,7 +319,7 @@ describe('our client with a grpc-js server', () => {
   test('makes Failures of statuses', async () => {
     const channel = await grpcJs(schedulerService, {
       statTask: (call: grpc.ServerUnaryCall<typeof ids, unknown>, done: grpc.sendUnaryData<unknown>) =>
-        done({ code: Number(call.request.taskId), details: 'naïve 🐉 100 %' }),
+        done({ code: Number(call.request.taskId) as grpc.status, details: 'naïve 🐉 100 %' }),
     })
     const ask = async (code: number): Promise<unknown> =>
       schedulerClient(channel)
