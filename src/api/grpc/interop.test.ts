@@ -14,7 +14,7 @@ import { framed } from './frames.ts'
 import { implement, type Route } from './implement.ts'
 import type { Method, Service } from './method.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
-import { STATUS, statusOf } from './status.ts'
+import { STATUS, type StatusName, statusOf } from './status.ts'
 
 /** grpc-js, which nobody here wrote, on the other side of every call. */
 const cleanups: (() => unknown)[] = []
@@ -319,15 +319,15 @@ describe('our client with a grpc-js server', () => {
   test('makes Failures of statuses', async () => {
     const channel = await grpcJs(schedulerService, {
       statTask: (call: grpc.ServerUnaryCall<typeof ids, unknown>, done: grpc.sendUnaryData<unknown>) =>
-        done({ code: Number(call.request.taskId) as grpc.status, details: 'naïve 🐉 100 %' }),
+        done({ code: grpc.status[call.request.taskId as StatusName], details: 'naïve 🐉 100 %' }),
     })
-    const ask = async (code: number): Promise<unknown> =>
+    const ask = async (code: StatusName): Promise<unknown> =>
       schedulerClient(channel)
-        .statTask({ ...ids, taskId: String(code) })
+        .statTask({ ...ids, taskId: code })
         .catch((error: unknown) => error)
-    expect(await ask(grpc.status.NOT_FOUND)).toMatchObject({ code: 'task.unknown', message: /naïve 🐉 100 %/ })
-    expect(await ask(grpc.status.INVALID_ARGUMENT)).toMatchObject({ code: 'usage.invalid' })
-    const failed = await ask(grpc.status.FAILED_PRECONDITION)
+    expect(await ask('NOT_FOUND')).toMatchObject({ code: 'task.unknown', message: /naïve 🐉 100 %/ })
+    expect(await ask('INVALID_ARGUMENT')).toMatchObject({ code: 'usage.invalid' })
+    const failed = await ask('FAILED_PRECONDITION')
     expect(failed).toMatchObject({ code: 'scheduler.unavailable', message: /FAILED_PRECONDITION: naïve/ })
     expect(statusOf(failed)).toBe(STATUS.FAILED_PRECONDITION)
     const unimplemented = schedulerClient(channel).listHosts({})
