@@ -49,7 +49,7 @@ test('property: whatever the sizes of chunks, spaces and rests, the bytes arrive
     size: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 150_000 })),
     chunks: fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 8 }),
     spaces: fc.array(fc.integer({ min: 1, max: 90_000 }), { minLength: 3, maxLength: 8 }),
-    rests: fc.array(fc.option(fc.constantFrom(0, 1), { nil: undefined, freq: 1 }), { minLength: 1, maxLength: 8 }),
+    rests: fc.array(fc.option(fc.constantFrom(0, 1), { nil: undefined, freq: 3 }), { minLength: 1, maxLength: 8 }),
     capacity: fc.option(fc.integer({ min: 1, max: 300_000 }), { nil: undefined }),
     waitMs: fc.constantFrom(0, 0, 2),
   })
@@ -96,7 +96,7 @@ test('a slow sink holds the origin back: nothing piles up', async () => {
       sent += chunk.length
       socket.write(chunk, () => push())
     }
-    push()
+    setTimeout(push, 50) // not along with the head, which takes another way
   })
   const abort = new AbortController()
   const answer = await get(direct, url, abort.signal)
