@@ -23,7 +23,8 @@ const MAX_INVENTORY = 1000
 export class Announcer implements AsyncDisposable {
   readonly #deps: AnnouncerDeps
   readonly #timer: NodeJS.Timeout
-  readonly #known = new Set<SchedulerClient>()
+  /** Those that know this host, and the connection over which they learnt of it. */
+  readonly #known = new Map<SchedulerClient, number>()
 
   constructor(deps: AnnouncerDeps) {
     this.#deps = deps
@@ -55,8 +56,9 @@ export class Announcer implements AsyncDisposable {
     const { host, intervalMs, log } = this.#deps
     try {
       await scheduler.announceHost({ host, interval: { seconds: Math.ceil(intervalMs / 1000), nanos: 0 } })
-      if (this.#known.has(scheduler)) return
-      this.#known.add(scheduler)
+      // Over another connection it may be another process, which knows nothing.
+      if (this.#known.get(scheduler) === scheduler.connections) return
+      this.#known.set(scheduler, scheduler.connections)
       void this.#tellInventory(scheduler)
     } catch (error) {
       this.#known.delete(scheduler)
@@ -85,6 +87,8 @@ export class Announcer implements AsyncDisposable {
   /** Tells the schedulers that this host goes. */
   async leave(): Promise<void> {
     const hostId = this.#deps.identity.id
-    await Promise.allSettled([...this.#known].map((scheduler) => scheduler.deleteHost({ hostId }, { timeoutMs: 1000 })))
+    await Promise.allSettled(
+      [...this.#known.keys()].map((scheduler) => scheduler.deleteHost({ hostId }, { timeoutMs: 1000 })),
+    )
   }
 }

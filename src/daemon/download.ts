@@ -34,15 +34,42 @@ export async function download(
 ): Promise<DownloadResult> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const described = await describe(request, deps, signal)
-      const task = await deps.store.open(described.meta)
-      using _hold = task.hold()
-      return await bring(task, described, request, deps, signal, onlooker)
+      return await once(request, deps, signal, onlooker)
     } catch (error) {
       if (!isChanged(error) || attempt === ATTEMPTS || signal.aborted) throw error
       deps.log.warn({ url: request.url, attempt }, 'the origin changed while it was read: starting again')
     }
   }
+}
+
+/** A function of its own: esbuild's `using` inside a loop throws the error of an earlier round again. */
+async function once(
+  request: DownloadRequest,
+  deps: DownloadDeps,
+  signal: AbortSignal,
+  onlooker: Onlooker,
+): Promise<DownloadResult> {
+  const described = await describe(request, deps, signal)
+  const task = await deps.store.open(described.meta)
+  using _hold = task.hold()
+  const bringIt = (): Promise<DownloadResult> => bring(task, described, request, deps, signal, onlooker)
+  try {
+    return await bringIt().catch(async (error: unknown) => {
+      if (!isFull(error) || !(await makeRoom(deps))) throw error
+      return await bringIt()
+    })
+  } catch (error) {
+    // Half a file that does not fit would keep everything else out as well.
+    if (isFull(error) && !task.complete && !deps.isRunning(task)) await deps.store.delete(task.meta.taskId)
+    throw error
+  }
+}
+
+/** What is only kept for later gives way to what is wanted now. True when something went. */
+async function makeRoom({ store, log }: DownloadDeps): Promise<boolean> {
+  const gone = await store.evict({ capacityBytes: 0, idleMs: 0, now: Date.now() })
+  if (gone.length > 0) log.warn({ tasks: gone }, 'the disk is full: tasks that nobody uses were removed')
+  return gone.length > 0
 }
 
 async function bring(
@@ -143,6 +170,10 @@ async function together(signal: AbortSignal, works: readonly ((stop: AbortSignal
     await Promise.allSettled(running)
     throw error
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'storage.full'
 }
 
 function isChanged(error: unknown): boolean {

@@ -18,6 +18,8 @@ export interface ChannelOptions {
  */
 export interface Channel extends AsyncDisposable {
   readonly address: string
+  /** Connections made so far: another number than before tells that the server may be another process by now. */
+  readonly connections: number
   /** Has a deadline: `timeoutMs`, 10 s when not given. */
   unary<Req, Res>(method: Method<Req, Res, 'unary'>, request: Req, options?: CallOptions): Promise<Res>
   /** Nothing is sent before the first answer is asked for. Stopping early cancels the call. */
@@ -49,6 +51,7 @@ class Http2Channel implements Channel {
   #session: Promise<http2.ClientHttp2Session> | undefined
   #current: http2.ClientHttp2Session | undefined
   #calls = 0
+  #connections = 0
   #closed = false
 
   constructor(address: string, to: net.NetConnectOpts, options: ChannelOptions) {
@@ -56,6 +59,10 @@ class Http2Channel implements Channel {
     this.#to = to
     this.#unavailable = options.unavailable ?? 'peer.unreachable'
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS
+  }
+
+  get connections(): number {
+    return this.#connections
   }
 
   async unary<Req, Res>(method: Method<Req, Res, 'unary'>, request: Req, options: CallOptions = {}): Promise<Res> {
@@ -126,6 +133,7 @@ class Http2Channel implements Channel {
         this.#session = undefined
       }
       this.#current = session
+      this.#connections++
       if (this.#calls === 0) session.unref()
       session.on('error', forget)
       session.once('close', forget)

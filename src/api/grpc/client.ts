@@ -12,12 +12,22 @@ export type Caller<M> =
       }[K]
     : never
 
-/** The methods of a service, each a function, and the address they are answered at. */
-export type Client<S extends Service> = { readonly [K in keyof S]: Caller<S[K]> } & { readonly address: string }
+/** The methods of a service, each a function, and the channel they are called through. */
+export type Client<S extends Service> = { readonly [K in keyof S]: Caller<S[K]> } & Pick<
+  Channel,
+  'address' | 'connections'
+>
 
 export function clientOf<S extends Service>(service: S, channel: Channel): Client<S> {
   const callers = Object.entries(service).map(([name, method]) => [name, callerOf(method, channel)] as const)
-  return { ...Object.fromEntries(callers), address: channel.address } as Client<S>
+  const { address } = channel
+  const about = {
+    address,
+    get connections() {
+      return channel.connections
+    },
+  }
+  return Object.assign(about, Object.fromEntries(callers)) as Client<S>
 }
 
 function callerOf(method: Method<unknown, unknown>, channel: Channel): unknown {
