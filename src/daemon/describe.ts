@@ -1,6 +1,6 @@
 import { Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
-import type { ReadRequest, Source, Sources } from '#source'
+import { type ReadRequest, redactUrl, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
 import type { DownloadRequest } from './request.ts'
@@ -51,7 +51,7 @@ async function findSource(url: string, deps: DescribeDeps): Promise<Source | Fai
     if (!deps.readsLocalFiles && source.local(url)) {
       throw new Failure(
         'source.denied',
-        `${url} is read on the asking host alone: no daemon reads it for others unless sources.file.roots names it`,
+        `${redactUrl(url)} is read on the asking host alone: no daemon reads it for others unless sources.file.roots names it`,
       )
     }
     return source

@@ -1,6 +1,6 @@
 import { asFailure, type ByteSink, Failure, type FailureCode, messageOf } from '#core'
 import type { Logger } from '#runtime'
-import type { ReadRequest, Source } from '#source'
+import { type ReadRequest, redactUrl, type Source } from '#source'
 import type { StoredTask } from '#storage'
 import type { Counts } from './counts.ts'
 import type { ParentLink } from './from-parent.ts'
@@ -121,7 +121,7 @@ function readableSource(source: Source | Failure, demand: Demand, why: string, u
   if (!demand.mayReadSource()) {
     throw new Failure(
       'download.no_source',
-      `${url}: no peer gives the missing pieces (${why}), and this download may not read the origin`,
+      `${redactUrl(url)}: no peer gives the missing pieces (${why}), and this download may not read the origin`,
     )
   }
   if (!(source instanceof Failure)) return source

@@ -1,6 +1,6 @@
 import type { ByteSink, Signer } from '#core'
 import { Failure } from '#core'
-import type { ExpireInfo, ReadRequest, Source } from '#source'
+import { type ExpireInfo, type ReadRequest, redactUrl, type Source } from '#source'
 import type { PieceSignature, StoredTask, UnsignedPiece } from '#storage'
 import type { HostKey } from './trust.ts'
 
@@ -28,7 +28,7 @@ export async function fetchFromSource(
     await readRun(task, ranges ? run : { first: 0, end: undefined }, request, deps, signal)
     const settled = task.pieceCount === 0
     if (task.heldBytes === before && !settled)
-      throw new Failure('source.broken', `${request.url} was read without one more piece of it`)
+      throw new Failure('source.broken', `${redactUrl(request.url)} was read without one more piece of it`)
   }
 }
 
