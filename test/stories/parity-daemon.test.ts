@@ -11,7 +11,7 @@ import {
   uploadClient,
 } from '#api'
 import { bytesOf, devnet, freePort, type Member, startNginx, startOrigin, tempDir, until } from '#devnet'
-import { expectFile, expectOnly, expectSuccess, MiB, resultOf, STORY } from './story.ts'
+import { expectFile, expectOnly, expectSuccess, MiB, resultOf, smallDisk, STORY } from './story.ts'
 
 const content = { size: 6 * MiB, seed: 'daemon parity' }
 
@@ -153,6 +153,20 @@ test('above its capacity a daemon drops the longest unused task first, and tells
   const elsewhere = await other!.dfget([nginx.url('b'), '-O', dir.join('b2'), '--json'])
   expect(resultOf(elsewhere)).toMatchObject({ bytesFromSource: content.size, bytesFromPeers: 0 })
   await expectFile(dir.join('b'), content)
+})
+
+// v2.0.2 makes a list of what to remove by force, and throws it away.
+test('a disk that is full of tasks nobody uses makes room for a new one', STORY, async (context) => {
+  await using dir = await tempDir('par')
+  await using disk = await smallDisk(dir.join('small'), 16 * MiB)
+  if (disk === undefined) return context.skip('may not mount a small disk here')
+  const files = { a: { size: 10 * MiB, seed: 'a' }, b: { size: 10 * MiB, seed: 'b' } }
+  await using nginx = await startNginx({ files })
+  await using net = await devnet({ peers: 1, peerSettings: { storage: { dir: dir.join('small') } } })
+  for (const [name, bytes] of Object.entries(files)) {
+    expectSuccess(await net.peers[0]!.dfget([nginx.url(name), '-O', dir.join(name)]))
+    await expectFile(dir.join(name), bytes)
+  }
 })
 
 test('a task that nobody used for its time is dropped, and its outputs stay', STORY, async () => {

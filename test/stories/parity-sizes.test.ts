@@ -69,3 +69,14 @@ test('a seed reads its origin no faster than its bandwidth cap', STORY, async ()
   expect(ran.ms).toBeGreaterThan(1400)
   await expectFile(dir.join('f'), content)
 })
+
+test('a host gives no faster than its upload limit', STORY, async () => {
+  const content = { size: 10 * MiB, seed: 'upload' }
+  await using dir = await tempDir('size')
+  await using net = await devnet({ seeds: 1, seedSettings: { upload: { rateLimit: '4MiB' } } })
+  await using origin = await startOrigin({ content })
+  const ran = await net.peers[0]!.dfget([origin.url(), '-O', dir.join('f'), '--json'])
+  expect(resultOf(ran).bytesFromPeers).toBe(content.size)
+  expect(ran.ms).toBeGreaterThan(1400)
+  await expectFile(dir.join('f'), content)
+})
