@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
 import { type ReadRequest, redactUrl, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
+import { expireInfoOf } from './from-source.ts'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
 import type { DownloadRequest } from './request.ts'
 
@@ -66,7 +68,8 @@ async function reusable(taskId: string, request: DownloadRequest, deps: Describe
   const known = deps.store.get(taskId)
   if (known === undefined) return undefined
   if (request.pieceLength !== undefined && request.pieceLength !== known.meta.pieceLength) return undefined
-  if (known.meta.version === '' && !known.complete && !deps.isRunning(known)) {
+  const { etag, lastModified } = known.validators
+  if (etag === '' && lastModified === '' && !known.complete && !deps.isRunning(known)) {
     await deps.store.delete(taskId)
     return undefined
   }
@@ -83,27 +86,23 @@ async function askOrigin(
 ): Promise<Found | Failure> {
   if (source instanceof Failure) return source
   try {
-    if (known !== undefined && known.meta.version !== '') {
-      const { etag, lastModified } = known.meta
-      const info = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) }
-      if (!(await source.isExpired(read, info, signal))) return factsOf(known)
-    }
+    const expired = known !== undefined && (await source.isExpired(read, expireInfoOf(known), signal))
+    if (known !== undefined && !expired && hasValidators(known)) return factsOf(known)
     const { contentLength, expireInfo, headers } = await source.describe(read, signal)
     const pieceLength =
       known !== undefined && contentLength === undefined ? known.meta.pieceLength : pieceLengthFor(contentLength)
-    const version = versionOf(expireInfo)
-    return {
-      contentLength,
-      pieceLength,
-      version,
-      etag: expireInfo.etag ?? '',
-      lastModified: expireInfo.lastModified ?? '',
-      headers,
-    }
+    // A source that says "another content" without a name for it: no host may mix the two.
+    const version = versionOf(expireInfo) || (expired ? versionOf({ etag: randomUUID() }) : '')
+    const { etag = '', lastModified = '' } = expireInfo
+    return { contentLength, pieceLength, version, etag, lastModified, headers }
   } catch (error) {
     if (error instanceof Failure && !signal.aborted) return error
     throw error
   }
+}
+
+function hasValidators({ meta, validators }: StoredTask): boolean {
+  return meta.version !== '' || validators.etag !== '' || validators.lastModified !== ''
 }
 
 /** What the scheduler knows, or a seed finds out for it. */

@@ -84,7 +84,16 @@ async function inStore(
   const isRunning = (task: Parameters<Fetches['isRunning']>[0]): boolean => fetches.isRunning(task)
   const result = await download(
     request,
-    { sources, store, planner: sourceOnlyPlanner, fetches, isRunning, readsLocalFiles: true, log },
+    {
+      sources,
+      store,
+      planner: sourceOnlyPlanner,
+      fetches,
+      isRunning,
+      forget: () => Promise.resolve(),
+      readsLocalFiles: true,
+      log,
+    },
     signal,
     watching,
   )

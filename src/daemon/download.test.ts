@@ -98,6 +98,7 @@ function deps(
     planner,
     fetches,
     isRunning: (task) => fetches.isRunning(task),
+    forget: () => Promise.resolve(),
     readsLocalFiles: false,
     log: silentLog,
   }

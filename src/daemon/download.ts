@@ -1,12 +1,16 @@
 import { Failure, piecesOf, type RangeRequest, resolveRange } from '#core'
-import type { HeldPiece, StoredTask } from '#storage'
+import type { Logger } from '#runtime'
+import type { HeldPiece, StoredTask, TaskStore } from '#storage'
 import { checkDigest } from './check-digest.ts'
 import { type DescribeDeps, type Described, describe } from './describe.ts'
 import type { Fetches } from './fetches.ts'
 import type { Wanted } from './from-source.ts'
+import { type MakeRoomDeps, withRoom } from './make-room.ts'
 import type { DownloadRequest, DownloadResult, Tally } from './request.ts'
 
-export interface DownloadDeps extends DescribeDeps {
+export interface DownloadDeps extends DescribeDeps, MakeRoomDeps {
+  readonly store: TaskStore
+  readonly log: Logger
   readonly fetches: Fetches
 }
 
@@ -52,24 +56,7 @@ async function once(
   const described = await describe(request, deps, signal)
   const task = await deps.store.open(described.meta)
   using _hold = task.hold()
-  const bringIt = (): Promise<DownloadResult> => bring(task, described, request, deps, signal, onlooker)
-  try {
-    return await bringIt().catch(async (error: unknown) => {
-      if (!isFull(error) || !(await makeRoom(deps))) throw error
-      return await bringIt()
-    })
-  } catch (error) {
-    // Half a file that does not fit would keep everything else out as well.
-    if (isFull(error) && !task.complete && !deps.isRunning(task)) await deps.store.delete(task.meta.taskId)
-    throw error
-  }
-}
-
-/** What is only kept for later gives way to what is wanted now. True when something went. */
-async function makeRoom({ store, log }: DownloadDeps): Promise<boolean> {
-  const gone = await store.evict({ capacityBytes: 0, idleMs: 0, now: Date.now() })
-  if (gone.length > 0) log.warn({ tasks: gone }, 'the disk is full: tasks that nobody uses were removed')
-  return gone.length > 0
+  return await bring(task, described, request, deps, signal, onlooker)
 }
 
 async function bring(
@@ -97,7 +84,7 @@ async function bring(
       origin: { source, request: read },
     }
     await together(signal, [
-      (stop) => deps.fetches.join(task, share, stop),
+      (stop) => withRoom(task, () => deps.fetches.join(task, share, stop), deps),
       (stop) => (digest === undefined ? Promise.resolve() : checkDigest(task, digest, range, stop)),
     ])
   } finally {
@@ -170,10 +157,6 @@ async function together(signal: AbortSignal, works: readonly ((stop: AbortSignal
     await Promise.allSettled(running)
     throw error
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof Failure && error.code === 'storage.full'
 }
 
 function isChanged(error: unknown): boolean {

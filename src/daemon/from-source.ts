@@ -75,7 +75,7 @@ async function readRun(
   deps: FromSourceDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const { pieceLength, etag, lastModified } = task.meta
+  const { pieceLength } = task.meta
   const length = task.contentLength
   const start = run.first * pieceLength
   const end = Math.min((run.end ?? Number.POSITIVE_INFINITY) * pieceLength, length ?? Number.POSITIVE_INFINITY) - 1
@@ -86,11 +86,12 @@ async function readRun(
     from: { traffic: 'source' },
     sign: (piece) => signPiece(task, piece, deps.signer),
   })
-  const ifMatch: ExpireInfo = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) }
+  const ifMatch = expireInfoOf(task)
   try {
     await deps.source.read(request, deps.limit(writer), {
       signal,
       ifMatch,
+      onAnswer: ({ expireInfo }) => learn(task, expireInfo),
       ...(whole ? {} : { range: { start, end } }),
     })
   } catch (error) {
@@ -99,6 +100,17 @@ async function readRun(
     throw error
   }
   await writer.end({ eof: end === (length ?? Number.POSITIVE_INFINITY) - 1 })
+}
+
+/** What the origin said of the content that is here. */
+export function expireInfoOf({ validators: { etag, lastModified } }: StoredTask): ExpireInfo {
+  return { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) }
+}
+
+/** Some sources tell their validators with the bytes alone. */
+function learn(task: StoredTask, { etag = '', lastModified = '' }: ExpireInfo): void {
+  const { validators } = task
+  if (validators.etag === '' && validators.lastModified === '') task.validators = { etag, lastModified }
 }
 
 function signPiece(task: StoredTask, piece: UnsignedPiece, signer: FromSourceDeps['signer']): PieceSignature {

@@ -11,8 +11,6 @@ export interface ServicesDeps extends ServeDownloadDeps {
   readonly seed: boolean
   /** Tells the schedulers of a finished task. */
   offer(task: StoredTask): Promise<void>
-  /** Tells the schedulers that this host has a task no more. */
-  readonly forget: (taskId: string) => Promise<void>
   /** Takes this host out of the swarm, until it announces itself again. */
   leave(): Promise<void>
   readonly activity: Activity

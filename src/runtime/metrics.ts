@@ -30,7 +30,7 @@ export interface MetricsOptions {
 
 /** Serves `/metrics` in the Prometheus text form. The library is loaded only here: metrics are off by default. */
 export async function serveMetrics(options: MetricsOptions): Promise<Metrics> {
-  const library = await import('prom-client')
+  const { default: library } = await import('prom-client')
   const registry = new library.Registry()
   library.collectDefaultMetrics({ register: registry })
   const version = new library.Gauge({

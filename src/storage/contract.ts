@@ -26,6 +26,12 @@ export interface PieceSignature {
   readonly contentLength: number | undefined
 }
 
+/** ETag and date as the origin gives them; empty where it gives none. */
+export interface Validators {
+  readonly etag: string
+  readonly lastModified: string
+}
+
 /** A piece that is on disk and was checked. Never changes, never goes but with its task. */
 export interface HeldPiece {
   readonly number: number
@@ -118,6 +124,8 @@ export interface StoredTask {
   hold(): Disposable
   /** Who may sign for this version, remembered so that a restarted host can check its own pieces. */
   signers: readonly Signer[]
+  /** What tells this content from another one at its origin: as opened with, or as learnt when it was read. */
+  validators: Validators
 }
 
 /** Everything this host keeps. Opening it takes a lock on its directory; a second process gets `storage.in_use`. */

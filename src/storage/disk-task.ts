@@ -3,7 +3,15 @@ import { rm, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Failure, messageOf, pieceCount, type PieceRecord, type Signer } from '#core'
 import type { BufferPool } from './buffers.ts'
-import type { HeldPiece, PieceWriter, StoredTask, TaskMeta, UnsignedPiece, WriteOptions } from './contract.ts'
+import type {
+  HeldPiece,
+  PieceWriter,
+  StoredTask,
+  TaskMeta,
+  UnsignedPiece,
+  WriteOptions,
+  Validators,
+} from './contract.ts'
 import { onDisk } from './disk-failure.ts'
 import { Draft } from './draft.ts'
 import { contentPath, IntactContent } from './intact-content.ts'
@@ -93,6 +101,14 @@ export class DiskTask implements StoredTask {
 
   set signers(signers: readonly Signer[]) {
     this.#ledger.setSigners(signers).catch((error: unknown) => this.#options.warn(messageOf(error)))
+  }
+
+  get validators(): Validators {
+    return this.#ledger.validators
+  }
+
+  set validators(validators: Validators) {
+    this.#ledger.setValidators(validators).catch((error: unknown) => this.#options.warn(messageOf(error)))
   }
 
   piece(number: number): HeldPiece | undefined {

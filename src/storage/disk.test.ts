@@ -33,10 +33,12 @@ test('a finished task, half a task and what is known of them are found again aft
   const meta = metaOf({ contentLength: content.length, headers: { 'content-type': 'a/ö' }, filteredQueryParams: ['x'] })
   const half = metaOf({ taskId: taskIdOf(1) })
   const signers = [{ hostId: 'seed', publicKey: new Uint8Array(32).fill(3) }]
+  const validators = { etag: '"learnt"', lastModified: '' }
   {
     await using store = await openStore(dir.path)
     const task = await store.open(meta)
     task.signers = signers
+    task.validators = validators
     await write(task, content, {
       sign: () => ({ signer: 'seed', signature: new Uint8Array(64), contentLength: undefined }),
     })
@@ -52,7 +54,13 @@ test('a finished task, half a task and what is known of them are found again aft
   ).toEqual([half.taskId, meta.taskId].toSorted())
   const task = store.get(meta.taskId)
   expect(task?.meta).toEqual(meta)
-  expect(task).toMatchObject({ complete: true, heldBytes: content.length, signers, contentLength: content.length })
+  expect(task).toMatchObject({
+    complete: true,
+    heldBytes: content.length,
+    signers,
+    validators,
+    contentLength: content.length,
+  })
   expect(task?.record(0)?.signer).toBe('seed')
   expect(task && (await heldRightly(task, content))).toEqual([0, 1, 2])
   const resumed = await store.open(half)

@@ -1,6 +1,6 @@
 import { crc32 } from '@node-rs/crc32'
 import type { Signer } from '#core'
-import type { HeldPiece, PieceSignature, TaskMeta } from './contract.ts'
+import type { HeldPiece, PieceSignature, TaskMeta, Validators } from './contract.ts'
 
 /** Written into the first line; a journal of another format is not read. */
 export const JOURNAL_FORMAT = 1
@@ -18,6 +18,7 @@ export type Entry =
   | { readonly kind: 'piece'; readonly piece: HeldPiece; readonly contentLength: number | undefined }
   | { readonly kind: 'length'; readonly contentLength: number }
   | { readonly kind: 'signers'; readonly signers: readonly Signer[] }
+  | { readonly kind: 'validators'; readonly validators: Validators }
   | { readonly kind: 'dropped'; readonly numbers: readonly number[] }
   | { readonly kind: 'shared'; readonly facts: ContentFacts }
   | { readonly kind: 'unshared' }
@@ -54,6 +55,8 @@ function toJson(entry: Entry): Json {
       const signers = entry.signers.map(({ hostId, publicKey }) => ({ hostId, publicKey: base64(publicKey) }))
       return { kind: 'signers', signers }
     }
+    case 'validators':
+      return { kind: 'validators', ...entry.validators }
     case 'shared':
       return { kind: 'shared', size: entry.facts.size, mtimeNs: String(entry.facts.mtimeNs) }
     default:
@@ -72,6 +75,8 @@ function fromJson(json: Json): Entry {
       return { kind: 'length', contentLength: count(json['contentLength']) }
     case 'signers':
       return { kind: 'signers', signers: array(json['signers']).map(signerFromJson) }
+    case 'validators':
+      return { kind: 'validators', validators: { etag: text(json['etag']), lastModified: text(json['lastModified']) } }
     case 'dropped':
       return { kind: 'dropped', numbers: array(json['numbers']).map(count) }
     case 'shared':

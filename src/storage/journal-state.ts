@@ -1,5 +1,5 @@
 import { BLOCK_LENGTH, blockCount, isTaskId, MAX_PIECE_LENGTH, pieceSpan, type Signer } from '#core'
-import type { HeldPiece, TaskMeta } from './contract.ts'
+import type { HeldPiece, TaskMeta, Validators } from './contract.ts'
 import { type ContentFacts, decodeLine, type Entry } from './journal-format.ts'
 
 export const DIGEST_LENGTH = 32
@@ -13,6 +13,7 @@ export interface JournalState {
   contentLength: number | undefined
   readonly pieces: Map<number, HeldPiece>
   signers: readonly Signer[]
+  validators: Validators
   /** Set while an output shares the content file. */
   shared: ContentFacts | undefined
 }
@@ -44,7 +45,16 @@ export function replay(journal: Uint8Array): Replay | undefined {
 export function firstState(entry: Entry | undefined): JournalState | undefined {
   if (entry?.kind !== 'task' || !isSound(entry.meta)) return undefined
   const { meta, boot } = entry
-  return { meta, boot, contentLength: meta.contentLength, pieces: new Map(), signers: [], shared: undefined }
+  const validators = { etag: meta.etag, lastModified: meta.lastModified }
+  return {
+    meta,
+    boot,
+    contentLength: meta.contentLength,
+    pieces: new Map(),
+    signers: [],
+    validators,
+    shared: undefined,
+  }
 }
 
 /** Whether a task with these facts can be stored at all. */
@@ -64,6 +74,9 @@ export function apply(state: JournalState, entry: Entry): boolean {
       return settle(state, entry.contentLength) && addPiece(state, entry.piece)
     case 'signers':
       state.signers = entry.signers
+      return true
+    case 'validators':
+      state.validators = entry.validators
       return true
     case 'dropped':
       for (const number of entry.numbers) state.pieces.delete(number)

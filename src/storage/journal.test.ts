@@ -41,6 +41,7 @@ const entries: Entry[] = [
   { kind: 'task', boot: 'boot-1', meta: metaOf({ headers: { 'content-type': 'text/plain\n', 'x-ü': '' } }) },
   { kind: 'piece', piece: pieceOf(1), contentLength: undefined },
   { kind: 'signers', signers: [{ hostId: 'seed', publicKey: new Uint8Array(32).fill(9) }] },
+  { kind: 'validators', validators: { etag: '"1"', lastModified: '' } },
   { kind: 'piece', piece: pieceOf(0), contentLength: undefined },
   { kind: 'length', contentLength: content.length },
   { kind: 'piece', piece: { ...pieceOf(2), signature: undefined }, contentLength: content.length },

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { Failure, messageOf, type Signer } from '#core'
-import type { HeldPiece, TaskMeta } from './contract.ts'
+import type { HeldPiece, TaskMeta, Validators } from './contract.ts'
 import { errnoOf } from './disk-failure.ts'
 import { Journal } from './journal.ts'
 import { type ContentFacts, type Entry, encodeLine } from './journal-format.ts'
@@ -152,6 +152,18 @@ export class Ledger {
     if (sameEntry({ kind: 'signers', signers }, { kind: 'signers', signers: state.signers })) return
     state.signers = signers
     await journal.append({ kind: 'signers', signers })
+  }
+
+  get validators(): Validators {
+    return this.#load().state.validators
+  }
+
+  async setValidators(validators: Validators): Promise<void> {
+    const { state, journal } = this.#load()
+    const { etag, lastModified } = state.validators
+    if (validators.etag === etag && validators.lastModified === lastModified) return
+    state.validators = validators
+    await journal.append({ kind: 'validators', validators })
   }
 
   async close(): Promise<void> {
