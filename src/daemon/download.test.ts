@@ -244,6 +244,13 @@ test.each([0, 1, PIECE_LENGTH, 2 * PIECE_LENGTH, content.length])(
   },
 )
 
+test('an empty file whose length nobody tells has a digest, too', async () => {
+  origin.content = Buffer.alloc(0)
+  origin.tellsLength = false
+  await go(wish({ digest: parseDigest('md5:d41d8cd98f00b204e9800998ecf8427e') }))
+  expect(written().length).toBe(0)
+})
+
 test('a range brings its bytes and no more pieces than it touches', async () => {
   const start = PIECE_LENGTH + 10
   const result = await go(wish({ range: { start, end: start + 99 } }))

@@ -29,6 +29,8 @@ function isPast(offset: number, end: number | undefined, contentLength: number |
   return contentLength !== undefined && offset >= contentLength
 }
 
+const LOOK_MS = 100
+
 /** Resolves once piece `number` is held, or with undefined once the content is known to end before it. */
 function nextHeld(task: StoredTask, number: number, signal: AbortSignal) {
   return new Promise<ReturnType<StoredTask['piece']>>((resolve, reject) => {
@@ -43,8 +45,11 @@ function nextHeld(task: StoredTask, number: number, signal: AbortSignal) {
       reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
     }
     const forget = task.onPiece(settle)
+    // That an origin of unknown length turned out to be empty, or to end here, comes with no piece.
+    const look = setInterval(settle, LOOK_MS)
     const stop = (): void => {
       forget()
+      clearInterval(look)
       signal.removeEventListener('abort', abort)
     }
     signal.addEventListener('abort', abort, { once: true })
