@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { type Download, DownloadTaskResponse, type Summary } from '#api'
-import { asFailure, Failure, parseDigest, parseRange, parseUrl } from '#core'
+import { asFailure, Failure, formatDuration, parseDigest, parseRange, parseUrl } from '#core'
 import type { StoredTask } from '#storage'
 import type { Counts } from './counts.ts'
 import { type DownloadDeps, download, type OpenRange } from './download.ts'
@@ -26,7 +26,8 @@ export async function* serveDownload(
   const request = requestOf(wish)
   const messages = new MessageQueue<DownloadTaskResponse>(QUEUED_MESSAGES)
   const left = new AbortController()
-  const both = AbortSignal.any([signal, left.signal, ...timeLimit(wish)])
+  using limit = timeLimit(wish)
+  const both = AbortSignal.any([signal, left.signal, limit.signal])
   const running = runDownload(request, wish?.streamContent ?? false, messages, deps, both)
   try {
     yield* messages
@@ -150,12 +151,12 @@ function lowerCased(headers: Readonly<Record<string, string>>): Record<string, s
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
-function timeLimit(wish: Download | undefined): AbortSignal[] {
+/** Aborted once the caller's time is over; 0 is no limit. */
+function timeLimit(wish: Download | undefined): { readonly signal: AbortSignal } & Disposable {
   const { seconds = 0, nanos = 0 } = wish?.timeout ?? {}
   const ms = seconds * 1000 + nanos / 1e6
-  if (ms <= 0) return []
-  const controller = new AbortController()
-  const fail = (): void => controller.abort(new Failure('download.timeout', `download timeout(${ms / 1000}s)`))
-  setTimeout(fail, Math.min(ms, 2 ** 31 - 1)).unref()
-  return [controller.signal]
+  const limit = new AbortController()
+  const fail = (): void => limit.abort(new Failure('download.timeout', `download timeout(${formatDuration(ms)})`))
+  const timer = ms > 0 ? setTimeout(fail, Math.min(ms, 2 ** 31 - 1)) : undefined
+  return { signal: limit.signal, [Symbol.dispose]: () => clearTimeout(timer) }
 }
