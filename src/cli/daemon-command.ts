@@ -25,6 +25,6 @@ export function daemonCommand(name: string, { seed }: { readonly seed: boolean }
     const preset = { seed, ...(launcher === undefined ? {} : { aliveTime: LAUNCHED_ALIVE_TIME }) }
     const settings = loadSettings(daemonTree, { preset, config, flags: flags() })
     const { runDaemon } = await import('./run-daemon.ts')
-    await runDaemon(settings)
+    await runDaemon(settings, launcher !== undefined)
   })
 }

@@ -14,7 +14,7 @@ const LOCK_WAIT_MS = 5000
 const MOST_IDLE_CHECK_MS = 5000
 
 /** The whole life of a daemon: open everything in order, serve until told to stop, close in reverse. */
-export async function runDaemon(settings: DaemonTree): Promise<void> {
+export async function runDaemon(settings: DaemonTree, launched: boolean): Promise<void> {
   const stopped = untilStopped()
   await using scope = new Scope()
   const { directories, log, metrics } = await openLongRun('daemon', settings, scope)
@@ -23,7 +23,9 @@ export async function runDaemon(settings: DaemonTree): Promise<void> {
   const lock = await takePlace(join(workhome, 'daemon.lock'), socket)
   if (lock === undefined) {
     process.stdout.write('the daemon is running, so there is no need to start it again\n')
-    return
+    if (launched) return
+    const message = `a daemon runs in ${workhome} already, and what you asked of this one is not done`
+    throw new Failure('daemon.running', message)
   }
   scope.own(lock)
   warnWhenOpen(settings.listen, 'the files and the bandwidth of this daemon', log)

@@ -74,6 +74,11 @@ export const FAILURES = {
   },
   'output.invalid': { exit: 8, retry: false, help: 'Name a file in a directory that you may write to.' },
   'daemon.unavailable': { exit: 9, retry: true, help: 'See the daemon log; `dfget -p source` works without a daemon.' },
+  'daemon.running': {
+    exit: 9,
+    retry: false,
+    help: 'Stop it first (its number stands in daemon.pid there), or give this one another --workhome.',
+  },
   'scheduler.unavailable': {
     exit: 9,
     retry: true,

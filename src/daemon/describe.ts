@@ -41,8 +41,9 @@ export async function describe(request: DownloadRequest, deps: DescribeDeps, sig
   if (!(asked instanceof Failure)) return described(request, taskId, read, source, asked)
   if (!SILENT.has(asked.code)) throw asked
   const facts = await askSwarm(request, taskId, deps, signal)
-  if (facts !== undefined) return described(request, taskId, read, source, facts)
-  if (known === undefined) throw asked
+  if (typeof facts === 'object') return described(request, taskId, read, source, facts)
+  if (known === undefined)
+    throw facts === undefined ? asked : new Failure(asked.code, `${asked.message} (${facts})`, { cause: asked })
   deps.log.warn({ task: taskId, why: asked.message }, 'the origin cannot be asked: what is held here is taken as fresh')
   return described(request, taskId, read, source, factsOf(known))
 }
@@ -105,18 +106,17 @@ function hasValidators({ meta, validators }: StoredTask): boolean {
   return meta.version !== '' || validators.etag !== '' || validators.lastModified !== ''
 }
 
-/** What the scheduler knows, or a seed finds out for it. */
+/** What the scheduler knows, or a seed finds out for it; else why nobody there helps. */
 async function askSwarm(
   request: DownloadRequest,
   taskId: string,
   deps: DescribeDeps,
   signal: AbortSignal,
-): Promise<TaskFacts | undefined> {
+): Promise<TaskFacts | string | undefined> {
   if (!deps.planner.swarm) return undefined
   await using session = deps.planner.begin(registrationOf(request, taskId, undefined))
   const plan = await session.next(signal)
-  if (plan.kind === 'nothing' && plan.facts === undefined) return undefined
-  return plan.kind === 'source' ? undefined : plan.facts
+  return plan.kind === 'source' ? plan.why : plan.facts
 }
 
 function factsOf({ meta, contentLength }: StoredTask): Found {

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { asFailure, Failure, makeDirs, messageOf, taskId } from '#core'
 import type { Logger } from '#runtime'
 import type { Sources } from '#source'
-import { openTaskStore } from '#storage'
+import { openTaskStore, type TaskStore } from '#storage'
 import { Counts } from './counts.ts'
 import { download, type Onlooker } from './download.ts'
 import { Fetches } from './fetches.ts'
@@ -37,25 +37,37 @@ export async function downloadDirectly(
   } catch (cause) {
     throw new Failure('output.invalid', `cannot write beside ${request.output ?? dir}: ${messageOf(cause)}`, { cause })
   }
+  const store = await ownStore(dir, request, deps.log)
   let keep = false
   try {
-    return await inStore(dir, request, deps, signal, onlooker)
+    return await inStore(store, request, deps, signal, onlooker)
   } catch (error) {
-    keep = request.output !== undefined && asFailure(error).retryable
+    keep = request.output !== undefined && asFailure(error).retryable && store.heldBytes > 0
     throw error
   } finally {
+    await store[Symbol.asyncDispose]()
     if (!keep) await rm(dir, { recursive: true, force: true })
   }
 }
 
+async function ownStore(dir: string, request: DownloadRequest, log: Logger): Promise<TaskStore> {
+  try {
+    return await openTaskStore({ dir, warn: (message: string) => log.warn(message) })
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'storage.in_use') throw error
+    throw new Failure('output.invalid', `another dfget is writing ${request.output ?? 'this download'} right now`, {
+      cause: error,
+    })
+  }
+}
+
 async function inStore(
-  dir: string,
+  store: TaskStore,
   request: DownloadRequest,
   { sources, log }: DirectDeps,
   signal: AbortSignal,
   onlooker: Onlooker & { readonly write?: (bytes: Uint8Array) => Promise<void> },
 ): Promise<DownloadResult> {
-  await using store = await openTaskStore({ dir, warn: (message: string) => log.warn(message) })
   const fetches = new Fetches({
     planner: sourceOnlyPlanner,
     link: { sync: nobody, fetch: () => Promise.reject(new Failure('peer.unreachable', 'there are no peers here')) },
@@ -69,16 +81,18 @@ async function inStore(
   })
   let writing: Promise<void> = Promise.resolve()
   const { write } = onlooker
+  const stop = new AbortController()
+  const either = AbortSignal.any([signal, stop.signal])
   const watching: Onlooker = {
     ...onlooker,
     started(task, range, held) {
       onlooker.started?.(task, range, held)
       if (write === undefined) return
       const writeAll = async (): Promise<void> => {
-        for await (const { bytes } of follow(task, range, signal)) await write(bytes)
+        for await (const { bytes } of follow(task, range, either)) await write(bytes)
       }
       writing = writeAll()
-      writing.catch(() => undefined) // told below
+      writing.catch((error: unknown) => stop.abort(error)) // nobody takes the bytes any more: bring no more of them
     },
   }
   const isRunning = (task: Parameters<Fetches['isRunning']>[0]): boolean => fetches.isRunning(task)
@@ -94,7 +108,7 @@ async function inStore(
       readsLocalFiles: true,
       log,
     },
-    signal,
+    either,
     watching,
   )
   await writing

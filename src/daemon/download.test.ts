@@ -23,6 +23,8 @@ class FakeOrigin implements Source {
   content = content
   etag = '"1"'
   tellsLength = true
+  /** What it says of its length when it is asked beforehand, in place of the truth. */
+  saidLength: number | undefined
   ranges = true
   away = false
   /** Reads that break off after so many bytes. */
@@ -34,7 +36,7 @@ class FakeOrigin implements Source {
   }
   describe() {
     this.#answer()
-    const contentLength = this.tellsLength ? this.content.length : undefined
+    const contentLength = this.tellsLength ? (this.saidLength ?? this.content.length) : undefined
     return Promise.resolve({ contentLength, supportsRange: this.ranges, expireInfo: this.#info(), headers: {} })
   }
   isExpired(_: unknown, info: { etag?: string }): Promise<boolean> {
@@ -46,6 +48,7 @@ class FakeOrigin implements Source {
     if (options.ifMatch?.etag && options.ifMatch.etag !== this.etag)
       throw new Failure('source.changed', 'the origin changed')
     if (options.range && !this.ranges) throw new Failure('source.not_supported', 'no ranges here')
+    options.onAnswer?.({ expireInfo: this.#info(), totalLength: this.content.length, supportsRange: this.ranges })
     const { start, end } = options.range ?? { start: 0, end: this.content.length - 1 }
     const wanted = this.content.subarray(start, end + 1)
     const breaksAt = this.breaksAt.shift()
@@ -196,6 +199,14 @@ test('an origin that changes while it is read gives the new file, never a mixtur
   expect(written().equals(origin.content)).toBe(true)
 })
 
+test('an origin that sends another length than it announced gives an error, and neither a cut nor a long file', async () => {
+  for (const saidLength of [5, content.length + 5]) {
+    origin.saidLength = saidLength
+    await expect(go()).rejects.toMatchObject({ code: 'source.changed' })
+    expect(() => written()).toThrow(/ENOENT/)
+  }
+})
+
 test('an origin that is away does not matter for what is here already', async () => {
   const shared = deps()
   await go(wish(), shared)
@@ -308,6 +319,15 @@ test('a host without the plugin gets the file from those who have it', async () 
   const source = new Failure('source.unknown_scheme', 'nobody here reads d7yfs')
   await go(wish(), deps({ source, planner: plannerOf(fromA), parents: { a: { content } } }))
   expect(written().equals(content)).toBe(true)
+})
+
+test('a host without the plugin whose scheduler is silent says both', async () => {
+  const source = new Failure('source.unknown_scheme', 'nobody here reads d7yfs')
+  const planner = plannerOf({ kind: 'source', facts: undefined, why: 'the scheduler does not answer' })
+  await expect(go(wish(), deps({ source, planner }))).rejects.toMatchObject({
+    code: 'source.unknown_scheme',
+    message: 'nobody here reads d7yfs (the scheduler does not answer)',
+  })
 })
 
 test('a host without the plugin and without anybody to ask says what is missing', async () => {

@@ -91,7 +91,10 @@ async function readRun(
     await deps.source.read(request, deps.limit(writer), {
       signal,
       ifMatch,
-      onAnswer: ({ expireInfo }) => learn(task, expireInfo),
+      onAnswer(answer) {
+        checkLength(task, answer.totalLength)
+        learn(task, answer.expireInfo)
+      },
       ...(whole ? {} : { range: { start, end } }),
     })
   } catch (error) {
@@ -105,6 +108,14 @@ async function readRun(
 /** What the origin said of the content that is here. */
 export function expireInfoOf({ validators: { etag, lastModified } }: StoredTask): ExpireInfo {
   return { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) }
+}
+
+/** A resource that has another length than a moment ago is another resource, whatever its validators say. */
+function checkLength(task: StoredTask, found: number | undefined): void {
+  const expected = task.contentLength
+  if (found === undefined || expected === undefined || found === expected) return
+  const url = redactUrl(task.meta.url)
+  throw new Failure('source.changed', `${url} was described with ${expected} bytes, and is sent with ${found}`)
 }
 
 /** Some sources tell their validators with the bytes alone. */

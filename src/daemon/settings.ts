@@ -25,7 +25,7 @@ export const daemonSettings = {
     port: port(4000, 'Port for the talk with other daemons (gRPC). A busy one is replaced by a free one.'),
     piecePort: port(4005, 'Port that pieces are served at (Vortex over TCP). A busy one is replaced by a free one.'),
     rateLimit: size(0, 'Bytes per second given to all children together; 0 is no limit.'),
-    maxConnections: number(512, 'Pieces served at the same time.', { min: 1, max: 65_535 }),
+    maxConnections: number(2048, 'Pieces served at the same time.', { min: 1, max: 65_535 }),
   },
   download: {
     rateLimit: size(0, 'Bytes per second taken by all downloads together; 0 is no limit.'),

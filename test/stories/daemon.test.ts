@@ -213,9 +213,10 @@ test('a second daemon in the same work home says that there is one, and leaves i
   await using net = await devnet({ peers: 1 })
   const second = await runProgram('dfdaemon', ['--workhome', net.peers[0]!.workhome, '--upload-port', '0', '--console'])
   expect([second.code, second.stdout]).toEqual([
-    0,
+    9,
     expect.stringContaining('the daemon is running, so there is no need to start it again'),
   ])
+  expect(second.stderr).toMatch(/a daemon runs in .* already.*\n.*Stop it first/)
   expectSuccess(await net.peers[0]!.dfget([nginx.url('f'), '-O', dir.join('f')]))
 })
 
