@@ -50,6 +50,8 @@ class Http2Channel implements Channel {
   readonly #connectTimeoutMs: number
   #session: Promise<http2.ClientHttp2Session> | undefined
   #current: http2.ClientHttp2Session | undefined
+  /** Runs while there is a connection. */
+  #idle: NodeJS.Timeout | undefined
   #calls = 0
   #connections = 0
   #closed = false
@@ -112,6 +114,7 @@ class Http2Channel implements Channel {
   /** Only a connection with calls on it keeps the process alive. */
   #count(by: 1 | -1): void {
     this.#calls += by
+    this.#idle?.refresh()
     if (this.#calls === 0) this.#current?.unref()
     else if (this.#calls === 1 && by === 1) this.#current?.ref()
   }
@@ -138,14 +141,24 @@ class Http2Channel implements Channel {
       session.on('error', forget)
       session.once('close', forget)
       session.once('goaway', forget)
-      session.setTimeout(IDLE_MS, () => {
-        if (this.#calls === 0) session.close()
-      })
+      this.#closeIdle(session)
       return session
     } catch (error) {
       this.#session = undefined
       throw error
     }
+  }
+
+  /** Not by `session.setTimeout`: Node keeps a session that ended otherwise until such a timer is over. */
+  #closeIdle(session: http2.ClientHttp2Session): void {
+    const idle = setTimeout(() => {
+      if (this.#calls === 0) session.close()
+    }, IDLE_MS).unref()
+    this.#idle = idle
+    session.once('close', () => {
+      if (this.#idle === idle) this.#idle = undefined
+      clearTimeout(idle)
+    })
   }
 
   #dial(): Promise<net.Socket> {

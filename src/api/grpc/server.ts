@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { Failure } from '#core'
+import { Failure, type FailureCode } from '#core'
 import type { Route } from './implement.ts'
 import { type Address, freeStaleSocket, listenOn } from '../listen.ts'
 import { answer, refuse } from './server-call.ts'
@@ -15,6 +15,8 @@ export interface ServeOptions {
   readonly limits?: Partial<ServerLimits>
   /** Calls may go on for so long after the server was told to close; 1 s when not given. */
   readonly drainMs?: number
+  /** What calls that do not end by then fail with; `peer.unreachable` when not given. */
+  readonly stopping?: FailureCode
   /** Told of what a handler threw that was no Failure: a bug. */
   readonly onBug?: (error: unknown, where: { path: string; peer: string }) => void
 }
@@ -44,8 +46,7 @@ const GOODBYE_MS = 200
 export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = new Map(options.services.flat().map((route) => [route.method.path, route]))
-  const sessions = new Set<http2.ServerHttp2Session>()
-  const openCalls = new WeakMap<http2.Http2Session, number>()
+  const clients = new Map<http2.Http2Session, Client>()
   const closing = new AbortController()
   setMaxListeners(0, closing.signal) // every call listens
   let calls = 0
@@ -53,18 +54,19 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const server = createServer(limits)
   server.maxConnections = limits.connections
   server.on('session', (session) => {
-    sessions.add(session)
-    session.once('close', () => sessions.delete(session))
+    clients.set(session, new Client(session))
+    session.once('close', () => clients.delete(session))
     session.setLocalWindowSize(CONNECTION_WINDOW)
-    closeUnused(session, () => (openCalls.get(session) ?? 0) > 0)
   })
   server.on('stream', (stream, headers) => {
     const route = routes.get(String(headers[':path']))
     if (calls >= limits.calls) return refuse(stream, new StatusError(STATUS.RESOURCE_EXHAUSTED, 'too many calls'))
-    calls += count(openCalls, stream.session, 1)
-    const { session } = stream
+    const client = stream.session && clients.get(stream.session)
+    calls++
+    client?.count(1)
     stream.once('close', () => {
-      calls += count(openCalls, session, -1)
+      calls--
+      client?.count(-1)
     })
     answer(stream, headers, route, { closing: closing.signal, onBug: options.onBug ?? (() => undefined) })
   })
@@ -77,13 +79,13 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     ...boundAddress(server, options.listen),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
-      for (const session of sessions) session.close()
+      for (const session of clients.keys()) session.close()
       const timers = [
         setTimeout(
-          () => closing.abort(new Failure('peer.unreachable', 'this server shuts down')),
+          () => closing.abort(new Failure(options.stopping ?? 'peer.unreachable', 'this server shuts down')),
           options.drainMs ?? 1000,
         ),
-        setTimeout(() => sessions.forEach((session) => session.destroy()), (options.drainMs ?? 1000) + GOODBYE_MS),
+        setTimeout(() => clients.forEach((_, session) => session.destroy()), (options.drainMs ?? 1000) + GOODBYE_MS),
       ]
       await closed
       for (const timer of timers) clearTimeout(timer)
@@ -115,22 +117,33 @@ function createServer(limits: ServerLimits): http2.Http2Server {
   return server
 }
 
-function closeUnused(session: http2.ServerHttp2Session, inUse: () => boolean): void {
-  const handshake = setTimeout(() => session.destroy(), HANDSHAKE_MS)
-  session.once('remoteSettings', () => clearTimeout(handshake))
-  session.once('close', () => clearTimeout(handshake))
-  session.setTimeout(UNUSED_MS, () => {
-    if (!inUse()) session.close()
-  })
-}
+/**
+ * Watches one connection for as long as it lives. Not by `session.setTimeout`: Node does not take that timer back when
+ * the session ends, and so keeps every dead one until its time is up.
+ */
+class Client {
+  readonly #session: http2.ServerHttp2Session
+  readonly #unused: NodeJS.Timeout
+  #calls = 0
 
-function count(
-  calls: WeakMap<http2.Http2Session, number>,
-  session: http2.Http2Session | undefined,
-  by: 1 | -1,
-): 1 | -1 {
-  if (session !== undefined) calls.set(session, (calls.get(session) ?? 0) + by)
-  return by
+  constructor(session: http2.ServerHttp2Session) {
+    this.#session = session
+    const handshake = setTimeout(() => session.destroy(), HANDSHAKE_MS)
+    this.#unused = setTimeout(() => {
+      if (this.#calls === 0) session.close()
+    }, UNUSED_MS).unref()
+    session.once('remoteSettings', () => clearTimeout(handshake))
+    session.once('close', () => {
+      clearTimeout(handshake)
+      clearTimeout(this.#unused)
+    })
+  }
+
+  /** A call came, or went. */
+  count(by: 1 | -1): void {
+    this.#calls += by
+    if (!this.#session.destroyed) this.#unused.refresh() // which would set a cleared timer going again
+  }
 }
 
 function boundAddress(server: http2.Http2Server, listen: Address): { address: string; port: number } {
