@@ -22,22 +22,12 @@ export interface ServicesDeps extends ServeDownloadDeps {
 export function downloadHandlers(deps: ServicesDeps) {
   return {
     downloadTask: (request: { download?: Wish }, call: { signal: AbortSignal }): AsyncIterable<DownloadTaskResponse> =>
-      deps.activity.during(untilStopped(serveDownload(request.download, deps, call.signal), call.signal)),
+      deps.activity.during(serveDownload(request.download, deps, call.signal)),
     async deleteHost(): Promise<Record<string, never>> {
       await deps.leave()
       return {}
     },
     ...taskHandlers(deps),
-  }
-}
-
-/** A daemon that stops says so: dfget then reads the origin itself. */
-async function* untilStopped<T>(answers: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  try {
-    yield* answers
-  } catch (error) {
-    if (signal.aborted) throw new Failure('daemon.unavailable', 'the daemon stops', { cause: error })
-    throw error
   }
 }
 

@@ -128,6 +128,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     await serveGrpc({
       services: [implement(downloadService, downloadHandlers(services)), serveHealth(['dfdaemon.v2.DfdaemonDownload'])],
       listen: { path: socket },
+      stopping: 'daemon.unavailable', // dfget then reads the origin itself
       onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
     }),
   )

@@ -162,7 +162,10 @@ test('a finished task survives kill -9: the second download reads nothing at the
   await expectFile(dir.join('2'), content)
 })
 
-test('the daemon is killed mid-download: dfget says so and reads the source itself', STORY, async () => {
+test.each([
+  ['killed', 'SIGKILL'],
+  ['stopped', 'SIGTERM'],
+] as const)('the daemon is %s mid-download: dfget says so and reads the source itself', STORY, async (_, signal) => {
   const content = { size: 24 * MiB, seed: 'fallback' }
   await using dir = await tempDir('dies')
   await using origin = await startOrigin({ content, faults: { bytesPerSecond: 8 * MiB } })
@@ -170,7 +173,7 @@ test('the daemon is killed mid-download: dfget says so and reads the source itse
   const [peer] = net.peers
   const running = peer!.dfget([origin.url(), '-O', dir.join('f')])
   await until(async () => (await bytesOnDisk(peer!)) > 5 * MiB)
-  await peer!.kill('SIGKILL')
+  await peer!.kill(signal)
   const ran = await running
   expect(ran.code, ran.stderr).toBe(0)
   expect(ran.stdout).toMatch(/^daemon downloads file error: /m)
