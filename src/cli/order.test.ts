@@ -56,7 +56,9 @@ test.each<[string[], Partial<Order>]>([
   [['http://host/a', '--timeout', '1m30s'], { timeoutMs: 90_000 }],
   [['http://host/a', '--digest', `md5:${'A'.repeat(32)}`], { digest: { algorithm: 'md5', hex: 'a'.repeat(32) } }],
   [['http://host/a', '--filter', 'sign&time'], { filteredQueryParams: ['sign', 'time'] }],
-  [['http://host/a', '-H', 'A: 1, 2,3', '-H', 'b:x:y', '-H', 'a: 4'], { headers: { a: '4', b: 'x:y' } }],
+  [['http://host/a', '-H', 'A: 1, 2,3', '-H', 'b:x:y', '-H', 'a: 4'], { headers: { a: '1, 2,3, 4', b: 'x:y' } }],
+  [['http://host/a', '-H', 'Cookie: a=1', '-H', 'cookie: b=2'], { headers: { cookie: 'a=1; b=2' } }],
+  [['http://host/a?x=1#part'], { url: 'http://host/a?x=1', output: join(dir, 'a') }],
   [['http://host/a', '--header', 'Accept: text/html, */*;q=0.8'], { headers: { accept: 'text/html, */*;q=0.8' } }],
   [['http://host/a', '--range', '0-9'], { range: { start: 0, end: 9 } }],
   [['http://host/a', '--range', '5-'], { range: { start: 5, end: undefined } }],
@@ -91,6 +93,15 @@ test.each<[string[], RegExp]>([
   [['http://host/a', '-O', 'file/below'], /cannot write .*file is not a directory/],
   [['http://host/a', '--timeout', 'soon'], /--timeout "soon" is not a duration/],
   [['http://host/a', '--limit', 'fast'], /--limit "fast" is not a size/],
+  [['http://host/a', '--limit', '99999999999999999999'], /--limit "9+" is too much; at most 9007199254740991 bytes/],
+  [['http://host/a', '--timeout', '9e3'], /not a duration/],
+  [['http://host/a', '--timeout', '9999999999999999d'], /--timeout .* is too much/],
+  [['http://host/a', '--limit', ''], /--limit "" is not a size/],
+  [['http://host/a', '--range', ''], /--range "" is not a range/],
+  [['http://host/a', '--range', '', '-H', 'Range: bytes=0-1'], /--range "" is not a range/],
+  [['http://host/a', '-H', 'Host: a', '-H', 'host: b'], /header host was given twice/],
+  [['http://host/a', '-H', 'Authorization: a', '-H', 'authorization: b'], /header authorization was given twice/],
+  [['http://host/a', '-H', 'Range: bytes=0-1', '-H', 'Range: bytes=5-6'], /header range was given twice/],
   [['http://host/a', '--digest', 'sha3:00'], /digest "sha3:00" is not valid.*md5, sha1, sha256, sha512, crc32/],
   [['http://host/a', '--digest', 'deadbeef'], /digest "deadbeef" is not valid/],
   [['http://host/a', '--range', '9-0'], /its end lies before its start/],
@@ -114,5 +125,17 @@ test.each<[string[], RegExp]>([
 test('a credential in a bad header is not repeated', () => {
   expect(() => order(URL_A, '-H', 'Authorization Bearer s3cr3t')).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining('s3cr3t') }),
+  )
+})
+
+test.each([
+  'http://us:s3cr3t@host/?token=s3cr3t',
+  'us:s3cr3t@host/a',
+  'http://us:s3cr3t@ho st/a?token=s3cr3t',
+  'http:///us:s3cr3t@/?s3cr3t',
+  'host/a?token=s3cr3t',
+])('a credential in the bad URL %s is not repeated', (url) => {
+  expect(() => order(url)).toThrow(
+    expect.objectContaining({ code: 'usage.invalid', message: expect.not.stringContaining('s3cr3t') }),
   )
 })

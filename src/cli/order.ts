@@ -8,10 +8,9 @@ import {
   parseDuration,
   parseRange,
   parseSize,
-  parseUrl,
   type RangeRequest,
 } from '#core'
-import type { Directories } from '#runtime'
+import { type Directories, redactUrl } from '#runtime'
 
 /** What stands behind `dfget`'s flags, as the command line gives it. */
 export interface DownloadFlags {
@@ -74,6 +73,8 @@ export interface Order {
 
 const PATTERNS = ['p2p', 'cdn', 'source'] as const
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+/** A list of these has no meaning. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set(['host', 'authorization', 'proxy-authorization', 'range'])
 const MAX_HEADER_BYTES = 64 * 1024
 
 /** Reads the command line of a download, or fails with `usage.invalid` (or `output.invalid`) and the way out. */
@@ -121,11 +122,18 @@ export function readOrder(
 
 function readUrl(text: string | undefined): string {
   if (text === undefined || text === '') throw invalid('no URL was given: write dfget URL -O FILE')
-  const url = parseUrl(text)
+  if (!URL.canParse(text)) throw invalid(`"${concealed(text)}" is not a URL: write it as scheme://host/path`)
+  const url = new URL(text)
   if (url.host === '' && url.protocol !== 'file:') {
-    throw invalid(`url: ${text}: invalid argument: it names no host; write it as scheme://host/path`)
+    throw invalid(`url: ${concealed(text)}: invalid argument: it names no host; write it as scheme://host/path`)
   }
-  return text
+  // A fragment is for the reader of the file: no origin ever sees it, and it must not make another task.
+  return text.replace(/#.*$/s, '')
+}
+
+/** Something that is meant as a URL, without what may be secret in it: who asks, and the values of the query. */
+function concealed(text: string): string {
+  return text.replace(/[?#].*$/s, '?…').replace(/[^/]*@/, '[hidden]@')
 }
 
 function readPattern(flags: DownloadFlags): Pattern {
@@ -138,9 +146,9 @@ function readPattern(flags: DownloadFlags): Pattern {
   return pattern
 }
 
-/** Headers with lower-case names; of two with the same name the last one counts. Values are taken as they stand. */
+/** Headers with lower-case names; values of the same name are joined as HTTP does. Values are taken as they stand. */
 export function readHeaders(lines: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = {}
+  const headers = new Map<string, string>()
   for (const line of lines) {
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(colon, 0)).trim()
@@ -150,10 +158,18 @@ export function readHeaders(lines: readonly string[]): Record<string, string> {
     if (!HEADER_NAME.test(name)) throw invalid(`header format error: "${name}" is not a header name`)
     if (value === '') throw invalid(`header format error: ${name} has no value; write -H "${name}: value"`)
     if (/[\r\n\0]/.test(value)) throw invalid(`header format error: the value of ${name} holds a line break`)
-    headers[name.toLowerCase()] = value
+    addHeader(headers, name.toLowerCase(), value)
   }
-  if (JSON.stringify(headers).length > MAX_HEADER_BYTES) throw invalid(`the headers exceed ${MAX_HEADER_BYTES} bytes`)
-  return headers
+  const all = Object.fromEntries(headers)
+  if (JSON.stringify(all).length > MAX_HEADER_BYTES) throw invalid(`the headers exceed ${MAX_HEADER_BYTES} bytes`)
+  return all
+}
+
+function addHeader(headers: Map<string, string>, name: string, value: string): void {
+  const before = headers.get(name)
+  if (before !== undefined && SINGLE_HEADERS.has(name)) throw invalid(`the header ${name} was given twice: drop one`)
+  const comma = name === 'cookie' ? '; ' : ', '
+  headers.set(name, before === undefined ? value : `${before}${comma}${value}`)
 }
 
 /** A Range header counts more than `--range`, as it always did. */
@@ -163,7 +179,9 @@ function readRange(
   warnings: string[],
 ): { range: RangeRequest | undefined; headers: Record<string, string> } {
   const { range: header, ...headers } = given
-  if (header === undefined) return { range: flag === undefined || flag === '' ? undefined : parseRange(flag), headers }
+  // Most likely a shell variable that is not set: the whole file is not what was meant.
+  if (flag === '') throw invalid('--range "" is not a range; write for example 0-1023, 1024- or -1024')
+  if (header === undefined) return { range: flag === undefined ? undefined : parseRange(flag), headers }
   if (flag !== undefined) warnings.push(`the Range header (${header}) is used, --range ${flag} is not`)
   return { range: parseRange(header), headers }
 }
@@ -192,7 +210,7 @@ function nameFrom(url: string): string {
   const name = basename(new URL(url).pathname)
   const plain = decode(name)
   if (plain === '' || plain === '.' || plain === '..' || /[/\0]/.test(plain)) {
-    throw invalid(`the URL ${url} does not end with a file name: name the output with -O FILE`)
+    throw invalid(`the URL ${redactUrl(url)} does not end with a file name: name the output with -O FILE`)
   }
   return plain
 }

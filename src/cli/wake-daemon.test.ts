@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -127,6 +127,16 @@ test('a daemon that ends at once is told of with its last words and its log', as
   const waking = wakeDaemon(options({ command }), signal)
   await expect(waking).rejects.toThrow(/ended at once \(exit code 2\).*logs\/daemon\/stderr\.log: no such setting/)
   expect(existsSync(join(workhome, 'logs', 'daemon', 'stdout.log'))).toBe(true)
+})
+
+test.each(['dfget.lock', 'logs'])('a work home whose %s is in the way is told with the reason', async (name) => {
+  // A directory where a file has to be, and the other way round: nobody can write there, root neither.
+  if (name === 'logs') writeFileSync(join(workhome, name), '')
+  else mkdirSync(join(workhome, name))
+  await expect(wakeDaemon(options(), signal)).rejects.toMatchObject({
+    code: 'daemon.unavailable',
+    message: expect.stringMatching(new RegExp(`^cannot .*${name}.*: E[A-Z]+: `)),
+  })
 })
 
 test('a daemon that never answers is given up', async () => {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Failure, makeDirs } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { type Directories, lockFile } from '#runtime'
 
 export interface WakeOptions {
@@ -35,7 +35,7 @@ export async function wakeDaemon(options: WakeOptions, signal: AbortSignal): Pro
   }
   if (await options.isUp()) return 'was up'
   const log = join(options.directories.logdir, 'daemon', 'stderr.log')
-  const logged = statSync(log, { throwIfNoEntry: false })?.size ?? 0
+  const logged = sizeOf(log)
   const unhealthy = (what: string): Failure => {
     const said = wordsFrom(log, logged)
     return new Failure('daemon.unavailable', `${what}; its log is ${log}${said === '' ? '' : `: ${said}`}`)
@@ -55,7 +55,7 @@ async function takeLock(path: string, waitMs: number, signal: AbortSignal): Retu
     return await lockFile(path, { waitMs, signal })
   } catch (cause) {
     if (signal.aborted) throw cause
-    throw new Failure('daemon.unavailable', `cannot lock ${path} to start a daemon`, { cause })
+    throw new Failure('daemon.unavailable', `cannot lock ${path} to start a daemon: ${messageOf(cause)}`, { cause })
   }
 }
 
@@ -98,8 +98,22 @@ function daemonArguments(options: WakeOptions): string[] {
 
 function openLog(options: WakeOptions, name: string): number {
   const directory = join(options.directories.logdir, 'daemon')
-  makeDirs(directory, mkdirSync)
-  return openSync(join(directory, name), 'a', 0o640)
+  try {
+    makeDirs(directory, mkdirSync)
+    return openSync(join(directory, name), 'a', 0o640)
+  } catch (cause) {
+    const message = `cannot write the logs of a daemon to ${directory}: ${messageOf(cause)}`
+    throw new Failure('daemon.unavailable', message, { cause })
+  }
+}
+
+/** 0 also for what cannot be looked at: opening it says why. */
+function sizeOf(log: string): number {
+  try {
+    return statSync(log).size
+  } catch {
+    return 0
+  }
 }
 
 /** What stands in a log behind its first `offset` bytes. */

@@ -3,7 +3,7 @@
  * call may be tried again, and what a reader can do. `docs/failures.md` is generated from this table.
  */
 export const FAILURES = {
-  'usage.invalid': { exit: 2, retry: false, help: 'See `dfget --help` for the flags and their values.' },
+  'usage.invalid': { exit: 2, retry: false, help: 'See `--help` for the flags and their values.' },
   'config.invalid': {
     exit: 2,
     retry: false,
@@ -52,7 +52,7 @@ export const FAILURES = {
   'digest.mismatch': {
     exit: 1,
     retry: false,
-    help: 'The file at the origin is not the one you expect; nothing was written.',
+    help: 'The bytes are not the ones you expect: no output file was made, and what went to stdout must not be used.',
   },
   'download.timeout': {
     exit: 1,
@@ -73,6 +73,7 @@ export const FAILURES = {
     help: 'Another process works in this storage directory; give each its own --workhome.',
   },
   'output.invalid': { exit: 8, retry: false, help: 'Name a file in a directory that you may write to.' },
+  'output.closed': { exit: 141, retry: true, help: 'Who read the output went away.' },
   'daemon.unavailable': { exit: 9, retry: true, help: 'See the daemon log; `dfget -p source` works without a daemon.' },
   'daemon.running': {
     exit: 9,

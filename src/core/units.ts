@@ -21,20 +21,27 @@ export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim())
   const unit = SIZE_UNITS[match?.[2]?.toLowerCase() ?? '?']
   if (match === null || unit === undefined) throw new Error('is not a size; write for example 512KiB, 20MiB or 1.5GiB')
-  return Math.round(Number(match[1]) * unit)
+  return countable(Number(match[1]) * unit, 'bytes')
 }
 
 /** Milliseconds from `90s`, `1m30s`, `250ms`; a bare number counts seconds. */
 export function parseDuration(text: string): number {
   const plain = text.trim()
-  if (/^\d+(\.\d+)?$/.test(plain)) return Math.round(Number(plain) * 1000)
+  if (/^\d+(\.\d+)?$/.test(plain)) return countable(Number(plain) * 1000, 'milliseconds')
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(plain))
     throw new Error('is not a duration; write for example 250ms, 90s or 1h30m')
   let total = 0
   for (const [, value, , unit] of plain.matchAll(/(\d+(\.\d+)?)(ms|s|m|h|d)/g)) {
     total += Number(value) * (DURATION_UNITS[unit ?? ''] ?? 0)
   }
-  return Math.round(total)
+  return countable(total, 'milliseconds')
+}
+
+/** Beyond 2^53 a number is no longer exact, and does not fit the fields that carry it between processes. */
+function countable(count: number, unit: string): number {
+  const whole = Math.round(count)
+  if (whole > Number.MAX_SAFE_INTEGER) throw new Error(`is too much; at most ${Number.MAX_SAFE_INTEGER} ${unit}`)
+  return whole
 }
 
 /** `1.5 GiB`, for people. */
