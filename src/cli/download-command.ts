@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { optionHelp } from './option-help.ts'
 import type { DownloadFlags } from './order.ts'
 
 const repeat = (value: string, before: readonly string[]): readonly string[] => [...before, value]
@@ -11,6 +12,7 @@ const repeatOrList = (value: string, before: readonly string[]): readonly string
 export function downloadCommand(): Command {
   return new Command('dfget')
     .description('Downloads one file through the swarm, or from its origin where there is no swarm.')
+    .configureHelp({ optionDescription: optionHelp })
     .usage('[options] <url> -O <path>')
     .argument('[url]', 'where the file was published, scheme://host/path')
     .option('-u, --url <url>', 'the same as the argument, and counts more')

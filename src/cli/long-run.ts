@@ -1,7 +1,16 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, makeDirs, messageOf } from '#core'
-import { createLog, type Directories, directories, type Logger, type Metrics, type Scope, serveMetrics } from '#runtime'
+import {
+  createLog,
+  type Directories,
+  directories,
+  guardProcess,
+  type Logger,
+  type Metrics,
+  type Scope,
+  serveMetrics,
+} from '#runtime'
 
 /** What any long-running program of ours has. */
 export interface LongRun {
@@ -26,8 +35,9 @@ export async function openLongRun(name: string, settings: ProcessSettings, scope
   const file = join(places.logdir, name, `${name}.log`)
   const level = settings.verbose ? 'debug' : 'info'
   const log = scope.own(createLog({ name, level, ...(settings.console ? {} : { file }) }))
+  scope.own(guardProcess((error, kind) => log.error({ error, kind }, `nobody waited for this: ${messageOf(error)}`)))
   const listen = addressOf(settings.metrics.listen)
-  const metrics = listen && scope.own(await serveMetrics(listen))
+  const metrics = listen && scope.own(await openMetrics(listen))
   if (metrics !== undefined) log.info({ host: listen?.host, port: metrics.port }, 'metrics are served')
   return { directories: places, log, metrics }
 }
@@ -54,6 +64,15 @@ export function writePid(path: string, scope: Scope): void {
 
 export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address)
+}
+
+async function openMetrics(listen: { readonly host: string; readonly port: number }): Promise<Metrics> {
+  try {
+    return await serveMetrics(listen)
+  } catch (cause) {
+    const message = `metrics.listen: cannot listen on ${listen.host}:${listen.port}: ${messageOf(cause)}`
+    throw new Failure('config.invalid', message, { cause })
+  }
 }
 
 function makeDirectory(path: string): void {

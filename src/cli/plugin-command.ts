@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 import { listPlugins, pluginDirs, renderListing } from '#plugin'
 import { directories, readConfig } from '#runtime'
+import { optionHelp } from './option-help.ts'
+import { keepStdout, printLine } from './own-stdout.ts'
 
 interface PluginFlags {
   readonly workhome?: string
@@ -14,14 +16,16 @@ const repeat = (value: string, before: readonly string[]): readonly string[] => 
 export function pluginCommand(): Command {
   return new Command('plugin')
     .description('Lists the plugins that are found: good ones on stdout, what is wrong with others on stderr.')
+    .configureHelp({ optionDescription: optionHelp })
     .option('--workhome <dir>', 'look into the plugins directory of this work home')
     .option('--plugin-dir <dir>', 'look here as well (repeatable)', repeat, [])
     .option('--config <file>', 'settings with the options of plugins')
     .action(async (flags: PluginFlags) => {
       const dirs = pluginDirs({ given: flags.pluginDir, workhome: directories(flags).workhome })
+      keepStdout()
       const { stdout, stderr, exitCode } = renderListing(await listPlugins({ dirs, options: optionsOf(flags.config) }))
       for (const line of stderr) process.stderr.write(`${line}\n`)
-      for (const line of stdout) process.stdout.write(`${line}\n`)
+      for (const line of stdout) printLine(line)
       process.exitCode = exitCode
     })
 }

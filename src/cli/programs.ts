@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { Failure } from '#core'
+import { nearCommand } from './near-command.ts'
 import { versionLine } from './version-line.ts'
 
 export type Program = 'dfget' | 'dfdaemon' | 'cdn' | 'scheduler'
@@ -63,6 +64,7 @@ export async function commandFor(program: Program, argv: readonly string[]): Pro
   const shape = PROGRAMS[program]
   const wanted = argv[0] === 'help' ? argv[1] : argv[0]
   const found = shape.commands.find((command) => command.name === wanted)
+  if (found === undefined) refuseSlip(program, argv[0])
   const root = await shape.load()
   root.enablePositionalOptions().helpCommand(true).version(versionLine(), '--version', 'print the version')
   for (const command of shape.commands) {
@@ -70,6 +72,14 @@ export async function commandFor(program: Program, argv: readonly string[]): Pro
     root.addCommand(loaded.summary(command.summary))
   }
   return root
+}
+
+/** A word that is neither a URL nor a command is a slip; where a command is close to it, that is told. */
+function refuseSlip(program: Program, word: string | undefined): void {
+  if (word === undefined || !/^[a-z-]+$/i.test(word) || word.startsWith('-') || word === 'help') return
+  const meant = nearCommand(word, ['help', ...PROGRAMS[program].commands.map(({ name }) => name)])
+  if (meant === undefined) return
+  throw new Failure('usage.invalid', `"${word}" is no command of ${program}: did you mean ${program} ${meant}?`)
 }
 
 /** Stands in the help; it is run only where options stand before the command. */

@@ -9,6 +9,11 @@ const MAX_CAUSES = 5
 export function reportFailure(program: string, error: unknown, verbose: boolean): number {
   const failure = asFailure(error)
   const lines = [`${program}: ${failure.message}`]
+  // Somebody has seen enough, such as `head`: nothing went wrong that has to be explained.
+  if (failure.code === 'output.closed' && !verbose) {
+    process.stderr.write(`${lines.join('\n')}\n`)
+    return failure.exit
+  }
   for (const cause of causesOf(failure)) lines.push(`  because: ${cause}`)
   lines.push(`  ${failure.help}`)
   if (verbose || failure.code === 'internal') lines.push(stackOf(failure))

@@ -4,7 +4,9 @@ import { asFailure, Failure, formatDuration, makeDirs, messageOf } from '#core'
 import { directories, untilStopped } from '#runtime'
 import { type DownloadFlags, type Order, readOrder } from './order.ts'
 import type { Outcome } from './outcome.ts'
+import { printLine, printResult } from './own-stdout.ts'
 import { openBar, openLines, ProgressWatcher } from './progress.ts'
+import { causesOf } from './report-failure.ts'
 import { failureLine, openingLines, successLines } from './result-lines.ts'
 import { logRun } from './run-log.ts'
 import { StdoutBytes } from './stdout-bytes.ts'
@@ -18,9 +20,9 @@ export async function runDownload(flags: DownloadFlags, positional: string | und
   const startedAt = performance.now()
   const costMs = (): number => performance.now() - startedAt
   for (const warning of order.warnings) warn(warning)
-  makeDirectory(order)
-  openingLines(order, new Date()).forEach(voice.line)
   try {
+    makeDirectory(order)
+    openingLines(order, new Date()).forEach(voice.line)
     const outcome = await watched(order, voice)
     successLines(outcome, costMs()).forEach(voice.line)
     voice.result({ success: true, ...outcome, costMs: Math.round(costMs()) })
@@ -28,7 +30,7 @@ export async function runDownload(flags: DownloadFlags, positional: string | und
   } catch (error) {
     const failure = asFailure(error)
     const { code, message, exit } = failure
-    voice.line(failureLine(failure, costMs()))
+    if (code !== 'output.closed') voice.line(failureLine(failure, costMs()))
     voice.result({ success: false, code, message, exit, costMs: Math.round(costMs()) })
     logRun(order, costMs(), failure)
     throw failure
@@ -50,13 +52,13 @@ async function watched(order: Order, voice: Voice): Promise<Outcome> {
 async function bring(order: Order, voice: Voice, onlooker: ProgressWatcher, signal: AbortSignal): Promise<Outcome> {
   const stdout = new StdoutBytes()
   const write = (bytes: Uint8Array): Promise<void> => stdout.write(bytes)
-  if (order.pattern !== 'source' && !order.url.startsWith('file:')) {
+  if (order.pattern !== 'source' && new URL(order.url).protocol !== 'file:') {
     try {
       const { throughDaemon } = await import('./through-daemon.ts')
       return await throughDaemon(order, { onlooker, write, warn }, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof Failure) || error.code !== 'daemon.unavailable') throw error
-      voice.note(`daemon downloads file error: ${messageOf(error)}`)
+      voice.note(`daemon downloads file error: ${[error.message, ...causesOf(error)].join(': ')}`)
       refuseFallback(order, stdout.written, error)
       voice.note('try to download from source and ignore rate limit')
     }
@@ -119,10 +121,8 @@ interface Voice {
 
 function voiceOf(order: Order): Voice {
   const stderr = (text: string): void => void process.stderr.write(`${text}\n`)
-  const stdout = (text: string): void => void process.stdout.write(`${text}\n`)
   const { url, output } = order
-  if (order.json)
-    return { line: () => {}, note: stderr, result: (facts) => stdout(JSON.stringify({ url, output, ...facts })) }
-  const line = output === undefined ? stderr : stdout
+  if (order.json) return { line: () => {}, note: stderr, result: (facts) => printResult({ url, output, ...facts }) }
+  const line = output === undefined ? stderr : printLine
   return { line, note: line, result: () => {} }
 }

@@ -1,7 +1,9 @@
-import { aborted, Scope, untilStopped } from '#runtime'
-import { schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
+import { Failure } from '#core'
+import { aborted, type Logger, Scope, untilStopped } from '#runtime'
+import { type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import type { SchedulerTree } from './daemon-settings.ts'
 import { openLongRun, tellReady, warnWhenOpen } from './long-run.ts'
+import { isPortTaken } from './port-taken.ts'
 
 /** The whole life of a scheduler that runs by itself. It keeps nothing on disk but its log. */
 export async function runScheduler(settings: SchedulerTree): Promise<void> {
@@ -9,9 +11,21 @@ export async function runScheduler(settings: SchedulerTree): Promise<void> {
   await using scope = new Scope()
   const { log, metrics } = await openLongRun('scheduler', settings, scope)
   warnWhenOpen(settings.listen, 'this scheduler', log)
-  const scheduler = scope.own(await startScheduler({ settings, log }))
+  const scheduler = scope.own(await start(settings, log))
   metrics?.add(schedulerMetrics, () => schedulerSamples(scheduler.stats()))
   tellReady({ schedulerPort: scheduler.port }, log)
   await aborted(stopped)
   log.info('stopping')
+}
+
+async function start(settings: SchedulerTree, log: Logger): Promise<Scheduler> {
+  try {
+    return await startScheduler({ settings, log })
+  } catch (cause) {
+    if (!isPortTaken(cause)) throw cause
+    const where = `${settings.listen}:${settings.port}`
+    const who = 'another process listens there, perhaps a daemon that runs a scheduler of its own'
+    const message = `cannot listen on ${where}: ${who}; stop it, or name another port with --port`
+    throw new Failure('config.invalid', message, { cause })
+  }
 }

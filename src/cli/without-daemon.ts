@@ -3,6 +3,7 @@ import { createLog, type Logger, silentLog } from '#runtime'
 import { daemonTree } from './daemon-settings.ts'
 import type { Order } from './order.ts'
 import type { Onlooker, Outcome, Traffic } from './outcome.ts'
+import { keepStdout } from './own-stdout.ts'
 import { openSources } from './open-sources.ts'
 import { loadSettings } from './setting-flags.ts'
 
@@ -23,6 +24,7 @@ export async function withoutDaemon(
   const log = logOf(order)
   const { sources: settings, plugins } = loadSettings(daemonTree, { config: order.config, flags: {} })
   const { pluginDirs, directories } = order
+  keepStdout()
   const sources = openSources({ sources: settings, plugins, pluginDirs, workhome: directories.workhome, log })
   const result = await downloadDirectly(requestOf(order), { sources, log }, signal, {
     started(task, { start, end }, held) {

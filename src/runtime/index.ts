@@ -1,5 +1,6 @@
 export * from './config.ts'
 export * from './directories.ts'
+export * from './guard-process.ts'
 export * from './lock.ts'
 export * from './log.ts'
 export * from './metrics.ts'
