@@ -5,7 +5,7 @@ import type { StoredTask } from '#storage'
 import type { Counts } from './counts.ts'
 import type { ParentLink } from './from-parent.ts'
 import { asSigner, fetchFromSource, type Wanted } from './from-source.ts'
-import type { Plan, Planner, PlanSession, Registration } from './plan.ts'
+import type { Parent, Plan, Planner, PlanSession, Registration } from './plan.ts'
 import { type TokenBucket, withLimit } from './rate-limit.ts'
 import { fetchFromParents, isHere } from './round.ts'
 import { type HostKey, RecordChecker } from './trust.ts'
@@ -108,13 +108,27 @@ async function follow(
     }
     const wanted = (): Wanted => demand.wanted()
     const inOrder = (): boolean => demand.inOrder()
-    await fetchFromParents(task, plan.parents, { ...deps, records, limit, failed, wanted, inOrder }, signal)
+    const refresh = session.refresh && ((stop: AbortSignal) => refreshed(task, session, records, stop))
+    await fetchFromParents(task, plan.parents, { ...deps, records, limit, failed, wanted, inOrder, refresh }, signal)
   } else {
     const source = readableSource(origin.source, demand, plan.why, task.meta.url)
     deps.log.info({ task: task.meta.taskId, why: plan.why }, 'back to source')
     deps.counts.add('dragonfly_dfdaemon_back_to_source_total', 1, { scheme: source.scheme })
     await fetchFromSource(task, demand.wanted(), origin.request, { source, signer: deps.signer, limit }, signal)
   }
+}
+
+/** Parents that joined the swarm meanwhile; undefined when the plan is another one by now. */
+async function refreshed(
+  task: StoredTask,
+  session: PlanSession,
+  records: RecordChecker,
+  signal: AbortSignal,
+): Promise<readonly Parent[] | undefined> {
+  const plan = await session.refresh?.(signal)
+  if (plan?.kind !== 'parents') return undefined
+  await learn(task, plan, records)
+  return plan.parents
 }
 
 function readableSource(source: Source | Failure, demand: Demand, why: string, url: string): Source {

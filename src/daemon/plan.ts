@@ -55,6 +55,11 @@ export interface PlanSession extends AsyncDisposable {
    * A planner that cannot be reached plans the source.
    */
   next(signal: AbortSignal): Promise<Plan>
+  /**
+   * The plan as it would be made now, while the last one is still followed: the swarm has grown. Nobody is given up
+   * for it. Missing where plans do not change.
+   */
+  refresh?(signal: AbortSignal): Promise<Plan>
   held(piece: HeldPiece): void
   failed(number: number, parentId: string, why: { corrupt: boolean }): void
   /** Everything wanted is here, or the download gave up. */

@@ -29,6 +29,7 @@ const flipped = (_: number, right: Buffer): Buffer => {
 async function round(
   behaviours: Readonly<Record<string, Behaviour>>,
   options: { signers?: readonly Signer[]; contentLength?: number | undefined } & Partial<RoundDeps> = {},
+  parents = Object.keys(behaviours),
 ) {
   const store = await tempStore()
   const task = await store.open(metaOf('contentLength' in options ? options.contentLength : content.length))
@@ -49,7 +50,7 @@ async function round(
     failed: (number, { hostname }, { code }) => failures.push({ number, parent: hostname, code }),
     ...options,
   }
-  await fetchFromParents(task, Object.keys(behaviours).map(parent), deps, new AbortController().signal)
+  await fetchFromParents(task, parents.map(parent), deps, new AbortController().signal)
   return { task, failures, asked: link.asked, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
 }
 
@@ -140,6 +141,27 @@ test('a round ends when its parents have told all and pieces are still missing',
 
 test('a round ends after its patience when parents stay and bring nothing', async () => {
   await using done = await round({ a: { content, record: signed, has: [0], lingers: true } })
+  expect(heldNumbers(done.task)).toEqual([0])
+})
+
+test('parents that join the swarm later are asked, too', async () => {
+  let asked = 0
+  const refresh = () => Promise.resolve(asked++ === 0 ? [parent('late')] : [])
+  await using done = await round(
+    { first: { content, record: signed, has: [0], lingers: true }, late: { content, record: signed } },
+    { refresh, patienceMs: 5000 },
+    ['first'],
+  )
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  expect(done.asked['late']?.length).toBeGreaterThan(0)
+})
+
+test('a round ends when another plan is there for it', async () => {
+  const refresh = () => Promise.resolve(undefined)
+  await using done = await round(
+    { a: { content, record: signed, has: [0], lingers: true } },
+    { refresh, patienceMs: 20_000 },
+  )
   expect(heldNumbers(done.task)).toEqual([0])
 })
 

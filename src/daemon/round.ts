@@ -1,4 +1,5 @@
-import { asFailure, type ByteSink, type Failure, type PieceRecord, pieceSpan } from '#core'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asFailure, type ByteSink, type Failure, messageOf, type PieceRecord, pieceSpan } from '#core'
 import type { Logger } from '#runtime'
 import type { StoredTask } from '#storage'
 import { type Announced, fetchFromParent, type ParentLink } from './from-parent.ts'
@@ -20,6 +21,8 @@ export interface RoundDeps {
   inOrder(): boolean
   wanted(): Wanted
   failed(number: number, parent: Parent, failure: Failure): void
+  /** Parents that could be asked as well by now; undefined: this round is to end, there is another plan. */
+  readonly refresh?: ((signal: AbortSignal) => Promise<readonly Parent[] | undefined>) | undefined
 }
 
 interface Member extends Holder {
@@ -27,6 +30,7 @@ interface Member extends Holder {
   readonly has: Map<number, Announced>
   inFlight: number
   rate: number
+  slots: number
   /** No more is asked of it in this round. */
   left: boolean
   /** It has told all it has. */
@@ -35,7 +39,13 @@ interface Member extends Holder {
   stock: boolean
 }
 
-const SLOTS_PER_PARENT = 3
+/** A parent is asked for as many pieces at once as keep it busy for so long, so that a slow one is not asked for all. */
+const BUSY_MS = 200
+const MAX_SLOTS = 4
+/** The swarm grows fastest at its beginning. */
+const FIRST_REFRESH_MS = 300
+const LAST_REFRESH_MS = 10_000
+const MAX_MEMBERS = 12
 
 /**
  * Fetches what is wanted from these parents, several pieces at once, until nothing is missing, nobody is left, or
@@ -65,7 +75,7 @@ class Round {
   readonly #task: StoredTask
   readonly #deps: RoundDeps
   readonly #signal: AbortSignal
-  readonly #members: Member[]
+  readonly #members: Member[] = []
   readonly #records = new Map<number, PieceRecord>()
   readonly #fetching = new Set<number>()
   readonly #running = new Set<Promise<void>>()
@@ -76,25 +86,49 @@ class Round {
     this.#task = task
     this.#deps = deps
     this.#signal = signal
-    this.#members = parents.map((parent) => ({
-      id: parent.id,
-      parent,
-      has: new Map(),
-      inFlight: 0,
-      rate: 0,
-      slots: SLOTS_PER_PARENT,
-      left: false,
-      told: false,
-      stock: false,
-    }))
     this.over = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
     signal.addEventListener('abort', () => this.#resolve(), { once: true })
     this.#forget = task.onPiece(() => this.#move())
-    for (const member of this.#members) this.#run(this.#listen(member))
+    this.#add(parents)
+    if (deps.refresh !== undefined) this.#run(this.#grow(deps.refresh))
     this.#move()
+  }
+
+  #add(parents: readonly Parent[]): void {
+    for (const parent of parents) {
+      if (this.#members.length >= MAX_MEMBERS || this.#members.some(({ id }) => id === parent.id)) continue
+      const member: Member = {
+        id: parent.id,
+        parent,
+        has: new Map(),
+        inFlight: 0,
+        rate: 0,
+        slots: 1,
+        left: false,
+        told: false,
+        stock: false,
+      }
+      this.#members.push(member)
+      this.#run(this.#listen(member))
+    }
+  }
+
+  /** Takes in parents that were not there when the round began; ever less often. */
+  async #grow(refresh: NonNullable<RoundDeps['refresh']>): Promise<void> {
+    try {
+      for (let waitMs = FIRST_REFRESH_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_REFRESH_MS)) {
+        await sleep(waitMs, undefined, { signal: this.#signal, ref: false })
+        const parents = await refresh(this.#signal)
+        if (parents === undefined) return this.#resolve()
+        this.#add(parents)
+        this.#move()
+      }
+    } catch (error) {
+      if (!this.#signal.aborted) this.#deps.log.debug({ why: messageOf(error) }, 'no more parents are looked for')
+    }
   }
 
   /** Resolves once everything that was begun has ended. */
@@ -191,8 +225,7 @@ class Round {
     try {
       const record = this.#records.get(number)
       await fetchFromParent(this.#task, member.parent, announced, record, this.#deps, this.#signal)
-      const rate = announced.length / Math.max(performance.now() - started, 0.1)
-      member.rate = member.rate === 0 ? rate : member.rate * 0.7 + rate * 0.3
+      measure(member, announced.length, performance.now() - started)
     } catch (error) {
       if (!this.#signal.aborted) this.#lose(member, number, error)
     } finally {
@@ -261,6 +294,12 @@ class Round {
   #done(): boolean {
     return isHere(this.#task, this.#deps.wanted())
   }
+}
+
+function measure(member: Member, bytes: number, ms: number): void {
+  const rate = bytes / Math.max(ms, 0.1)
+  member.rate = member.rate === 0 ? rate : member.rate * 0.7 + rate * 0.3
+  member.slots = Math.min(Math.max(Math.ceil(BUSY_MS / Math.max(ms, 0.1)), 1), MAX_SLOTS)
 }
 
 /** Whether every wanted piece is held. */

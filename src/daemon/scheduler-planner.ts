@@ -46,6 +46,8 @@ class Session implements PlanSession {
   #answers: AsyncIterator<AnnouncePeerResponse> | undefined
   #candidates: Peer[] = []
   #readsSource = false
+  /** A plan that was asked for while another one was followed. */
+  #refreshing: Promise<Plan> | undefined
   /** Why the scheduler plans no more. */
   #lost: string | undefined
   readonly #stop = new AbortController()
@@ -57,6 +59,10 @@ class Session implements PlanSession {
   }
 
   async next(signal: AbortSignal): Promise<Plan> {
+    const refreshed = await this.#refreshing?.catch(() => undefined)
+    this.#refreshing = undefined
+    signal.throwIfAborted()
+    if (refreshed !== undefined && refreshed.kind !== 'parents') return refreshed
     for (const scheduler of this.#call === undefined ? this.#inOrder() : [undefined]) {
       if (this.#lost !== undefined && scheduler === undefined) break
       try {
@@ -72,6 +78,21 @@ class Session implements PlanSession {
     return { kind: 'source', facts: undefined, why: this.#lost ?? 'no scheduler' }
   }
 
+  /** An answer that comes late is for the next plan. */
+  async refresh(signal: AbortSignal): Promise<Plan> {
+    this.#refreshing ??= this.#askAgain([])
+    const plan = await orAborted(this.#refreshing, signal)
+    if (plan.kind === 'parents') this.#refreshing = undefined
+    return plan
+  }
+
+  /** Asks for other parents than these. */
+  async #askAgain(candidateParents: Peer[]): Promise<Plan> {
+    const value = { candidateParents, description: 'pieces are missing' }
+    this.#say({ $case: 'reschedulePeerRequest', value })
+    return this.#read(await this.#answer(this.#stop.signal))
+  }
+
   /** The schedulers, the one first that every host picks for this task. */
   #inOrder(): SchedulerClient[] {
     const weigh = (client: SchedulerClient): string =>
@@ -80,13 +101,7 @@ class Session implements PlanSession {
   }
 
   async #ask(scheduler: SchedulerClient | undefined, signal: AbortSignal): Promise<Plan> {
-    if (scheduler === undefined) {
-      this.#say({
-        $case: 'reschedulePeerRequest',
-        value: { candidateParents: this.#candidates, description: 'pieces are missing' },
-      })
-      return this.#read(await this.#answer(signal))
-    }
+    if (scheduler === undefined) return await orAborted(this.#askAgain(this.#candidates), signal)
     try {
       return await this.#register(scheduler, signal)
     } catch (error) {
@@ -126,9 +141,13 @@ class Session implements PlanSession {
   #read({ response }: AnnouncePeerResponse): Plan {
     switch (response?.$case) {
       case 'normalTaskResponse': {
-        this.#candidates = response.value.candidateParents.slice(0, MAX_PARENTS)
+        const named = response.value.candidateParents.slice(0, MAX_PARENTS)
+        this.#candidates = [
+          ...this.#candidates.filter(({ id }) => !named.some((peer) => peer.id === id)),
+          ...named,
+        ].slice(-MAX_PARENTS)
         this.#say({ $case: 'downloadPeerStartedRequest', value: {} })
-        return { kind: 'parents', parents: this.#candidates.flatMap(parentOf), facts: factsOf(response.value.facts) }
+        return { kind: 'parents', parents: named.flatMap(parentOf), facts: factsOf(response.value.facts) }
       }
       case 'needBackToSourceResponse': {
         this.#readsSource = true
@@ -188,6 +207,23 @@ class Session implements PlanSession {
     this.#stop.abort()
     this.#call?.[Symbol.dispose]()
     await this.#answers?.return?.().catch(() => undefined)
+  }
+}
+
+/** The same promise, unless the signal ends the wait before; its outcome is then nobody's. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () =>
+      reject(signal.reason instanceof Error ? signal.reason : new Failure('download.cancelled', 'cancelled'))
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+  })
+  promise.catch(() => undefined)
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

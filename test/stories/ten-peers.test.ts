@@ -34,6 +34,25 @@ test('hosts without a seed among them ask at once: the origin is still read abou
   expect(await nginx.bytesSent()).toBeLessThanOrEqual(content.size * 1.01)
 })
 
+test('hosts that ask at once give to one another: the seed does not send the file to each of them', STORY, async () => {
+  const content = { size: 64 * MiB, seed: 'spread' }
+  const upload = { upload: { rateLimit: '32MiB' } }
+  await using dir = await tempDir('ten')
+  await using nginx = await startNginx({ files: { 'model.bin': content } })
+  await using net = await devnet({ peers: 6, seeds: 1, peerSettings: upload, seedSettings: upload })
+
+  const rans = await Promise.all(
+    net.peers.map((peer) => peer.dfget([nginx.url('model.bin'), '-O', dir.join(peer.name), '--json'])),
+  )
+  const fromSeed = rans.flatMap((ran) =>
+    Object.entries(resultOf(ran).bytesByParentHost).flatMap(([host, bytes]) => (host.endsWith('-seed') ? [bytes] : [])),
+  )
+  for (const peer of net.peers) await expectFile(dir.join(peer.name), content)
+  expect(fromSeed.some((bytes) => bytes > 0)).toBe(true)
+  const sent = fromSeed.reduce((sum, bytes) => sum + bytes, 0)
+  expect(sent).toBeLessThan(0.85 * net.peers.length * content.size)
+})
+
 test('who asks later reads nothing at the origin, although the seed is gone', STORY, async () => {
   const content = { size: 20 * MiB, seed: 'later' }
   await using dir = await tempDir('ten')
