@@ -131,9 +131,10 @@ class Fetch {
     this.#paused = true
     sink.drained().then(
       () => {
+        if (this.#over) return // to refresh a cleared timer would set it going again
         this.#paused = false
         this.#timer?.refresh()
-        if (!this.#over) this.#socket?.resume()
+        this.#socket?.resume()
       },
       (error: unknown) => this.#fail(error),
     )

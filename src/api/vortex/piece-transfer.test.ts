@@ -326,12 +326,15 @@ describe('a child that is not as it should be', () => {
       expect(await closes(server.port, bytes)).toHaveLength(0)
   })
 
-  test('of more than may connect is closed at once, and the others are served', async () => {
+  test('of more than may connect is told that the parent is busy, and the others are served', async () => {
     const content = randomBytes(1000)
     const server = await serve(pieceOf(content), { maxConnections: 2 })
     const idle = [net.connect(server.port, '127.0.0.1'), net.connect(server.port, '127.0.0.1')]
     await Promise.all(idle.map((socket) => once(socket, 'connect')))
-    await expect(ask(server.port, () => eager(1000))).rejects.toMatchObject({ code: 'peer.unreachable' })
+    await expect(ask(server.port, () => eager(1000))).rejects.toMatchObject({
+      code: 'peer.unreachable',
+      message: expect.stringContaining('it refused (3): busy'),
+    })
     for (const socket of idle) socket.destroy()
     await expect
       .poll(() =>
@@ -341,6 +344,24 @@ describe('a child that is not as it should be', () => {
         ),
       )
       .toBe('served')
+  })
+
+  test('that was told so and stays is hung up on, and so many are not even told', { timeout: 20_000 }, async () => {
+    const server = await serve(undefined, { maxConnections: 0 })
+    const sockets = Array.from({ length: 100 }, () => net.connect({ port: server.port, allowHalfOpen: true }))
+    const told = await Promise.all(
+      sockets.map(async (socket) => {
+        let bytes = 0
+        socket.on('error', () => undefined)
+        socket.on('data', (chunk) => (bytes += chunk.length))
+        await once(socket, 'end').catch(() => undefined)
+        return bytes > 0
+      }),
+    )
+    expect(told.filter(Boolean).length).toBeLessThanOrEqual(64)
+    const gone = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    const nagging = setInterval(() => sockets.forEach((socket) => socket.write('more')), 50)
+    await Promise.all(gone).finally(() => clearInterval(nagging))
   })
 
   test('that takes nothing is dropped', async () => {

@@ -33,7 +33,7 @@ export interface PieceServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** The piece, or undefined when it is not here. */
   find(taskId: string, number: number, signal: AbortSignal): Promise<ServedPiece | undefined>
-  /** Further connections are closed at once. */
+  /** Further connections are told that this host is busy, and closed. */
   readonly maxConnections: number
   /** A child that takes nothing for so long is dropped; sooner when others wait for buffers. */
   readonly idleTimeoutMs: number
@@ -53,18 +53,23 @@ const MAX_BUFFERS = 64
 const REQUEST_TIMEOUT_MS = 10_000
 const PRESSED_TIMEOUT_MS = 10_000
 const SWEEP_MS = 1000
+/** Connections more than are served, that may be told so; any more are closed without a word. */
+const MAX_REFUSALS = 64
+const REFUSAL_MS = 1000
 
 /** Serves pieces over TCP, one per connection. Fails with `config.invalid` when it cannot listen there. */
 export async function servePieces(options: PieceServerOptions): Promise<PieceServer> {
   const buffers = new Buffers(BUFFER_BYTES, MAX_BUFFERS)
   const connections = new Set<Connection>()
+  const refused = new Set<net.Socket>()
   // Stock children close their side before the content comes: without allowHalfOpen Node would then close ours.
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+    if (connections.size >= options.maxConnections) return refuse(socket, refused)
     const connection = new Connection(socket, options, buffers)
     connections.add(connection)
     socket.once('close', () => connections.delete(connection))
   })
-  server.maxConnections = options.maxConnections
+  server.maxConnections = options.maxConnections + MAX_REFUSALS
   await listenOn(server, options.listen)
   server.on('error', () => undefined) // one connection that could not be accepted is no reason to stop
   const sweep = setInterval(() => {
@@ -78,9 +83,23 @@ export async function servePieces(options: PieceServerOptions): Promise<PieceSer
       clearInterval(sweep)
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()))
       for (const connection of connections) connection.drop()
+      for (const socket of refused) socket.destroy()
       await closed
     },
   }
+}
+
+/** Reads what the child says meanwhile: a connection that is closed over unread bytes takes the answer with it. */
+function refuse(socket: net.Socket, refused: Set<net.Socket>): void {
+  refused.add(socket)
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS)
+  socket.once('close', () => {
+    clearTimeout(timer)
+    refused.delete(socket)
+  })
+  socket.on('error', () => undefined) // 'close' follows
+  socket.resume()
+  socket.end(encodeError(ERROR_CODE.internal, 'busy'))
 }
 
 /** One request and its answer. */
