@@ -347,7 +347,63 @@ test('a sink that is full early ends the read well, and the body is let go', asy
     }
   }
   const sink = testSink({ capacity: 16 })
-  const result = await plugin({ download: async () => ({ body: body() }) }).read(request, sink, { signal })
+  const result = await plugin({ download: async () => ({ body: body(), contentLength: 99 }) }).read(request, sink, {
+    signal,
+  })
   expect(result.bytes).toBe(16)
   await vi.waitFor(() => expect(closed).toBe(true))
+})
+
+test('a body of no announced length must end where the sink is full', async () => {
+  const bodies = [[Buffer.from('hello world!')], [hello, Buffer.alloc(0), Buffer.from('!')]]
+  for (const chunks of bodies) {
+    const client = { download: async () => ({ body: Readable.from(chunks) }) }
+    const failure = await failureOf(plugin(client).read(request, testSink({ capacity: 11 }), { signal }))
+    expect(failure).toMatchObject({ code: 'source.broken', message: expect.stringContaining('more than 11 bytes') })
+  }
+  const client = { download: async () => ({ body: Readable.from([hello, Buffer.alloc(0)]) }) }
+  const { bytes } = await plugin(client).read(request, testSink({ capacity: 11 }), { signal })
+  expect(bytes).toBe(11)
+})
+
+test('the last byte of a known length is given only when nothing follows', async () => {
+  for (const chunks of [
+    [hello, hello],
+    [hello.subarray(0, 10), hello.subarray(10), hello],
+  ]) {
+    for (const [contentLength, wholeBytes] of [
+      [11, 11],
+      [-1, 11],
+    ] as const) {
+      const sink = testSink({ capacity: 11 })
+      const client = { download: async () => ({ body: Readable.from(chunks), contentLength }) }
+      const failure = await failureOf(plugin(client).read(request, sink, { signal, wholeBytes }))
+      expect(failure).toMatchObject({ code: 'source.broken', message: expect.stringContaining('the 11 bytes') })
+      expect(sink.bytes.toString()).toBe('hello worl')
+    }
+  }
+  expect(await read({ body: Readable.from([hello]) }, { wholeBytes: 11 })).toBe('hello world')
+  expect(await failureOf(read({ body: Readable.from([hello]) }, { wholeBytes: 12 }))).toMatchObject({
+    code: 'source.broken',
+    message: expect.stringContaining('ended after 11 of 12 bytes'),
+  })
+})
+
+test('endless empty chunks are source.broken', async () => {
+  async function* empty(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 100_000; i++) yield Buffer.alloc(0)
+  }
+  const failure = await failureOf(read({ body: empty() }))
+  expect(failure).toMatchObject({ code: 'source.broken', message: expect.stringContaining('empty chunks in a row') })
+})
+
+test('a body that never waits for anything, in chunks of one byte, lets timers run and can be stopped', async () => {
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 300_000; i++) yield Buffer.alloc(1)
+  }
+  const abort = new AbortController()
+  setTimeout(() => abort.abort(), 5)
+  expect(await failureOf(read({ body: endless() }, { signal: abort.signal }))).toMatchObject({
+    code: 'download.cancelled',
+  })
 })

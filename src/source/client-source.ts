@@ -107,7 +107,8 @@ async function readOnce(
     }
     options.onAnswer?.(answer)
     const guarded = guardedSink(sink)
-    const pouring = pourBody(checked, guarded.sink, context, signal)
+    const bytesDue = checked.bytes ?? options.wholeBytes // a range has its own
+    const pouring = pourBody({ ...checked, bytes: bytesDue }, guarded.sink, context, signal)
     const bytes = await pouring.catch((error: unknown) => {
       throw guarded.failure ?? translate(error, context, signal)
     })

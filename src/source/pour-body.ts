@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { types } from 'node:util'
 import { type ByteSink, fill } from '#core'
 import { orAbort } from './abort.ts'
@@ -13,6 +14,10 @@ export interface PourableBody {
    */
   pour(sink: ByteSink): Promise<number>
 }
+
+/** Chunks may come without ever waiting for anything: after so many, timers and signals have their turn. */
+const CHUNKS_PER_TURN = 256
+const MOST_EMPTY_CHUNKS = 10_000
 
 /**
  * Gives a body to a sink at the sink's pace: the next chunk is asked for when the last one was taken. Resolves to the
@@ -33,6 +38,10 @@ export async function pourBody(
   return given
 }
 
+/**
+ * The last byte of a length that is known is held back until the body has ended: a sink makes lasting things of what
+ * it was given. Where no length is known, a full sink says it, and the body must end there too.
+ */
 async function pourChunks(
   body: AsyncIterable<unknown>,
   bytes: number | undefined,
@@ -42,22 +51,45 @@ async function pourChunks(
 ): Promise<number> {
   const iterator = body[Symbol.asyncIterator]()
   let given = 0
+  let heldBack = new Uint8Array(0)
   let ended = false
+  const tooLong = (expected: string): Error => brokenAnswer(`the body has more than ${expected}`, context)
   try {
-    // With all bytes given, one more look tells a body that is too long.
-    while (!sink.full || given === bytes) {
-      const next = await orAbort(iterator.next(), signal)
-      ended = next.done === true
-      if (ended) break
-      const chunk = checkChunk(next.value, context)
-      if (bytes !== undefined && given + chunk.length > bytes) {
-        throw brokenAnswer(`the body has more than the ${bytes} bytes announced`, context)
-      }
-      given += await fill(sink, chunk)
+    const chunks = watchedChunks(iterator, context, signal)
+    while (!sink.full || bytes === undefined || given === bytes) {
+      const chunk = await chunks()
+      ended = chunk === undefined
+      if (chunk === undefined) break
+      const come = given + heldBack.length + chunk.length
+      if (bytes !== undefined && come > bytes) throw tooLong(`the ${bytes} bytes announced`)
+      const now = come === bytes ? chunk.subarray(0, -1) : chunk
+      if (now !== chunk) heldBack = Uint8Array.from(chunk.subarray(-1))
+      const taken = await fill(sink, now)
+      given += taken
+      if (bytes === undefined && taken < now.length) throw tooLong(`${given} bytes`)
     }
-    return given
+    return given + (await fill(sink, heldBack))
   } finally {
     if (!ended) closeIterator(iterator)
+  }
+}
+
+/** The next chunk that has bytes, or undefined at the end. */
+function watchedChunks(
+  iterator: AsyncIterator<unknown>,
+  context: FailureContext,
+  signal: AbortSignal,
+): () => Promise<Uint8Array | undefined> {
+  let come = 0
+  return async () => {
+    for (let empty = 0; empty < MOST_EMPTY_CHUNKS; empty++) {
+      if (++come % CHUNKS_PER_TURN === 0) await turn()
+      const next = await orAbort(iterator.next(), signal)
+      if (next.done === true) return undefined
+      const chunk = checkChunk(next.value, context)
+      if (chunk.length > 0) return chunk
+    }
+    throw brokenAnswer(`the body gave ${MOST_EMPTY_CHUNKS} empty chunks in a row`, context)
   }
 }
 

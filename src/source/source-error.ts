@@ -17,15 +17,18 @@ export class SourceError extends Error {
   readonly code: SourceErrorCode
   /** How long the origin wants to be left alone, in milliseconds. */
   readonly retryAfterMs: number | undefined
+  /** Another try would end the same way, whatever the code says. */
+  readonly lasting: boolean
 
   constructor(
     code: SourceErrorCode,
     message: string,
-    options?: { cause?: unknown; retryAfterMs?: number | undefined },
+    options?: { cause?: unknown; retryAfterMs?: number | undefined; lasting?: boolean },
   ) {
     super(message, options)
     this.code = code
     this.retryAfterMs = options?.retryAfterMs
+    this.lasting = options?.lasting ?? false
   }
 }
 

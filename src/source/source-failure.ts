@@ -22,10 +22,16 @@ export interface FailureContext {
 
 const LONGEST_MESSAGE = 4096
 const retryAfter = new WeakMap<Failure, number>()
+const lasting = new WeakSet<Failure>()
 
 /** How long the origin wants to be left alone, in milliseconds, when it said so. */
 export function retryAfterMs(failure: Failure): number | undefined {
   return retryAfter.get(failure)
+}
+
+/** Another try would end the same way, its source said. */
+export function isLasting(failure: Failure): boolean {
+  return lasting.has(failure)
 }
 
 /**
@@ -34,13 +40,14 @@ export function retryAfterMs(failure: Failure): number | undefined {
  */
 export function sourceFailure(error: unknown, { name, inTree, url }: FailureContext): Failure {
   if (inTree && error instanceof Failure) return error
-  const { code, message: said, wait } = readError(error)
+  const { code, message: said, wait, forGood } = readError(error)
   const message = redactText(said.replaceAll(url, redactUrl(url))) || 'it does not say why'
   const cause = inTree ? { cause: error } : {}
   const failure = isSourceCode(code)
     ? new Failure(code, `cannot read ${redactUrl(url)}: ${message}`, cause)
     : new Failure('source.broken', `${name} failed on ${redactUrl(url)}: ${message}`, cause)
   if (wait !== undefined) retryAfter.set(failure, wait)
+  if (forGood) lasting.add(failure)
   return failure
 }
 
@@ -57,15 +64,22 @@ export function isUnimplemented(error: unknown): boolean {
 }
 
 /** Reads an error of a stranger's: anything can be thrown, and its getters may throw again. */
-function readError(error: unknown): { code: unknown; message: string; wait: number | undefined } {
+function readError(error: unknown): ErrorFacts {
   try {
-    const { code, retryAfterMs: wait } = Object(error) as { code?: unknown; retryAfterMs?: unknown }
+    const { code, retryAfterMs: wait, lasting } = Object(error) as Record<string, unknown>
     const said: unknown = messageOf(error) // a stranger's message may be no text
     const message = typeof said === 'string' ? said.slice(0, LONGEST_MESSAGE) : ''
-    return { code, message, wait: typeof wait === 'number' && wait > 0 ? wait : undefined }
+    return { code, message, wait: typeof wait === 'number' && wait > 0 ? wait : undefined, forGood: lasting === true }
   } catch {
-    return { code: undefined, message: 'it threw something unreadable', wait: undefined }
+    return { code: undefined, message: 'it threw something unreadable', wait: undefined, forGood: false }
   }
+}
+
+interface ErrorFacts {
+  readonly code: unknown
+  readonly message: string
+  readonly wait: number | undefined
+  readonly forGood: boolean
 }
 
 function isSourceCode(code: unknown): code is SourceErrorCode {

@@ -22,6 +22,11 @@ export interface ReadOptions {
   /** Exactly these bytes. Fails with `source.not_supported` when the origin cannot, before any byte was given. */
   readonly range?: ByteRange
   /**
+   * Bytes that the whole must have, as it was described. Counts where a read without a range is answered by a body of
+   * no announced length; its last byte is then given only when nothing follows.
+   */
+  readonly wholeBytes?: number
+  /**
    * Fail with `source.changed` when the origin's validators are others than these. Empty validators match anything.
    */
   readonly ifMatch?: ExpireInfo
@@ -57,7 +62,8 @@ export interface Source {
   /**
    * Gives the bytes to `sink`, in order, at the sink's pace, until all were given or the sink is full. A connection
    * that breaks is resumed where it broke (with `ifMatch` or the validators of the first answer), with growing pauses.
-   * Ends well only when every byte announced was given: a body too short or too long is `source.broken`.
+   * Ends well only when every byte announced was given: a body too short or too long is `source.broken`, also one of
+   * no announced length that goes on when the sink of a whole read is full.
    */
   read(request: ReadRequest, sink: ByteSink, options: ReadOptions): Promise<ReadResult>
 }

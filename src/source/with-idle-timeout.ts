@@ -14,6 +14,7 @@ export function withIdleTimeout(inner: Source, idleMs: number): Source {
     async read(request, sink, options) {
       using abort = linkedAbort(options.signal)
       let waiting = 0
+      let over = false
       const timer = setTimeout(() => {
         if (waiting > 0) return
         const message = `no byte of ${redactUrl(request.url)} came for ${formatDuration(idleMs)}`
@@ -29,7 +30,7 @@ export function withIdleTimeout(inner: Source, idleMs: number): Source {
           waiting++
           await sink.drained().finally(() => {
             waiting--
-            timer.refresh()
+            if (!over) timer.refresh() // which would set a cleared timer going again
           })
         },
         get full() {
@@ -39,6 +40,7 @@ export function withIdleTimeout(inner: Source, idleMs: number): Source {
       try {
         return await inner.read(request, watched, { ...options, signal: abort.signal })
       } finally {
+        over = true
         clearTimeout(timer)
       }
     },

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#core'
 import { abortFailure } from './abort.ts'
 import { ReadProgress } from './read-progress.ts'
-import { retryAfterMs } from './source-failure.ts'
+import { isLasting, retryAfterMs } from './source-failure.ts'
 import type { ReadOptions, ReadRequest, ReadResult, Source } from './source.ts'
 
 export interface RetryPolicy {
@@ -70,7 +70,8 @@ async function readOn(
 
 /** Only what the source did: a sink that fails would fail again. Another version is for the caller to begin with anew. */
 function isTransient(error: unknown): error is Failure {
-  return error instanceof Failure && (error.code === 'source.unreachable' || error.code === 'source.broken')
+  if (!(error instanceof Failure) || isLasting(error)) return false
+  return error.code === 'source.unreachable' || error.code === 'source.broken'
 }
 
 async function pause(failures: number, error: Failure, policy: RetryPolicy, signal: AbortSignal): Promise<void> {

@@ -43,9 +43,11 @@ export function followingRedirects(send: Send, maxRedirects: number): Exchange {
       const { location } = answer.headers
       if (!REDIRECTS.has(answer.status) || location === undefined) return answer
       answer.body.destroy()
-      if (hops === maxRedirects)
-        throw broken(`more than ${maxRedirects} redirects, the last one to ${redactUrl(location)}`)
       const next: URL = redirectTarget(url, location)
+      if (hops === maxRedirects) {
+        const message = `more than ${maxRedirects} redirects, the last one to ${redactUrl(next.href)}`
+        throw new SourceError('source.broken', message, { lasting: true })
+      }
       if (next.origin !== url.origin) headers = harmlessHeaders(headers)
       url = next
     }

@@ -450,6 +450,43 @@ describe.each(WAYS)('bytes going %s', (_, direct) => {
     }
   })
 
+  test('a body of another length than was described is told before its first byte, or fails', async () => {
+    const answers: [string, number | undefined][] = [
+      [`Content-Length: 11\r\n\r\nhello world`, 11],
+      [`Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n`, undefined],
+      [`\r\nhello world`, undefined],
+    ]
+    for (const [answer, told] of answers) {
+      const url = await rawOrigin((head, socket) =>
+        socket.end(`HTTP/1.1 200 OK\r\n${head.startsWith('HEAD') ? 'Content-Length: 5\r\n\r\n' : answer}`),
+      )
+      expect(await describeUrl(source, url)).toMatchObject({ contentLength: 5 })
+      const sink = testSink({ capacity: 5 })
+      const seen: unknown[] = []
+      const onAnswer = ({ totalLength }: { totalLength: number | undefined }): void =>
+        void seen.push(totalLength, sink.bytes.length)
+      const reading = source.read({ url, headers: {} }, sink, { signal, onAnswer })
+      if (told === undefined) await expect(reading).rejects.toMatchObject({ code: 'source.broken' })
+      else await reading
+      expect(seen).toEqual([told, 0])
+    }
+  })
+
+  test('a circle of redirects is found out in one try, and its last place is named', async () => {
+    let asked = 0
+    const url = await rawOrigin((_, socket) => {
+      asked++
+      socket.end('HTTP/1.1 302 Found\r\nLocation: ../round/and/round?token=t0p\r\nContent-Length: 0\r\n\r\n')
+    })
+    for (const circle of [() => describeUrl(source, url), () => read(source, url)]) {
+      asked = 0
+      const error: unknown = await circle().catch((error: unknown) => error)
+      expect(error).toMatchObject({ code: 'source.broken', message: expect.stringContaining('/round/and/round?') })
+      expect(String(error)).not.toMatch(/no URL|t0p/)
+      expect(asked).toBe(11)
+    }
+  })
+
   test('redirects to another origin take no credentials along, to the same one they do', async () => {
     const headers = {
       Authorization: 'Bearer secret',
