@@ -55,6 +55,12 @@ export function listenOn(server: net.Server, address: Address): Promise<void> {
   })
 }
 
+/** Whether a server cannot listen because another process does so at the same port. */
+export function isPortTaken(error: unknown): boolean {
+  const cause = error instanceof Failure ? error.cause : error
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
+}
+
 function cannotListen(address: Address, why: string, cause?: unknown): Failure {
   const where = 'path' in address ? address.path : `${address.host}:${address.port}`
   return new Failure('config.invalid', `cannot listen on ${where}: ${why}`, { cause })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { isPortTaken } from '#api'
 import { Failure } from '#core'
 import { type Daemon, daemonMetrics, hostIdentity, startDaemon } from '#daemon'
 import { aborted, type FileLock, lockFile, type Logger, Scope, untilStopped, VERSION } from '#runtime'
@@ -73,15 +74,10 @@ async function embedScheduler(settings: DaemonTree, log: Logger): Promise<Schedu
   try {
     return await start(port)
   } catch (error) {
-    if (!isTaken(error) || port === 0) throw error
+    if (!isPortTaken(error) || port === 0) throw error
     log.warn({ port }, 'the port of the scheduler is taken: it listens at a free one instead')
     return start(0)
   }
-}
-
-function isTaken(error: unknown): boolean {
-  const cause = error instanceof Failure ? error.cause : error
-  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }
 
 /** Aborted when the daemon had nothing to do for so long; never for 0. */

@@ -1,9 +1,9 @@
+import { isPortTaken } from '#api'
 import { Failure } from '#core'
 import { aborted, type Logger, Scope, untilStopped } from '#runtime'
 import { type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import type { SchedulerTree } from './daemon-settings.ts'
 import { openLongRun, tellReady, warnWhenOpen } from './long-run.ts'
-import { isPortTaken } from './port-taken.ts'
 
 /** The whole life of a scheduler that runs by itself. It keeps nothing on disk but its log. */
 export async function runScheduler(settings: SchedulerTree): Promise<void> {

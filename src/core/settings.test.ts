@@ -97,12 +97,9 @@ test.each(['', '-1', '5 parsecs', 'MiB', '1e3', '1m2'])('%j is neither a size no
   expect(() => parseDuration(written)).toThrow()
 })
 
-test.each(['9007199254740992', '9999999999TiB', '9'.repeat(400)])(
-  'the size %s is more than can be counted',
-  (text) => {
-    expect(() => parseSize(text)).toThrow(/is too much; at most 9007199254740991 bytes/)
-  },
-)
+test.each(['9007199254740992', '9999999999TiB', '9'.repeat(400)])('the size %s is more than can be counted', (text) => {
+  expect(() => parseSize(text)).toThrow(/is too much; at most 9007199254740991 bytes/)
+})
 
 test.each(['9007199254741', '104249991375d', '104249991374d1d'])(
   'the duration %s is more than can be counted',

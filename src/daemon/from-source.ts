@@ -91,6 +91,7 @@ async function readRun(
     await deps.source.read(request, deps.limit(writer), {
       signal,
       ifMatch,
+      ...(whole && length !== undefined ? { wholeBytes: length } : {}),
       onAnswer(answer) {
         checkLength(task, answer.totalLength)
         learn(task, answer.expireInfo)

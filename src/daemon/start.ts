@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import {
   downloadService,
   implement,
+  isPortTaken,
   openChannel,
   type SchedulerClient,
   schedulerClient,
@@ -10,7 +11,7 @@ import {
   servePieces,
   uploadService,
 } from '#api'
-import { Failure, type HostIdentity, type SettingsOf } from '#core'
+import { type HostIdentity, type SettingsOf } from '#core'
 import { type Logger, type Sample, Scope } from '#runtime'
 import type { Sources } from '#source'
 import type { TaskStore } from '#storage'
@@ -202,9 +203,7 @@ async function orAnyPort<T>(port: number, log: Logger, listen: (port: number) =>
   try {
     return await listen(port)
   } catch (error) {
-    const cause = error instanceof Failure ? error.cause : error
-    const { code } = cause as NodeJS.ErrnoException
-    if (code !== 'EADDRINUSE' || port === 0) throw error
+    if (!isPortTaken(error) || port === 0) throw error
     log.warn({ port }, 'the port is taken: listening at a free one instead')
     return listen(0)
   }
