@@ -60,11 +60,20 @@ if (!quick) {
   const { writeTypes } = await import('./types.mjs')
   writeTypes(root)
 }
+buildSample()
 dateInputs([...Object.keys(programs.metafile.inputs), ...Object.keys(kit.metafile.inputs)])
 
 /** The bundler has told its mistakes on stderr: nothing of a stack is of use. */
 function bundle(options) {
   return build(options).catch(() => process.exit(1))
+}
+
+/** The page's sample plugin, which the README's first command reads from. */
+function buildSample() {
+  const script = join(root, 'examples/plugin-d7yfs/build.mjs')
+  if (!existsSync(script)) return
+  const { status, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`the sample plugin cannot be built: ${stderr}`)
 }
 
 /** The kit for plugin authors. */
