@@ -82,6 +82,11 @@ export async function fetchFromParent(
     signal,
   )
   await writer.end({ eof: isLast(task, record, announced) })
+  if (task.piece(number) !== undefined) return
+  throw new Failure(
+    'piece.missing',
+    `${parent.hostname} gave a part of piece ${number}, and nobody knows it to be the last`,
+  )
 }
 
 /** Whether the content ends with this piece, as far as somebody who is believed said so. */

@@ -165,6 +165,29 @@ test('a round ends when another plan is there for it', async () => {
   expect(heldNumbers(done.task)).toEqual([0])
 })
 
+test('a short piece of which nobody knows that it is the last is not fetched again and again', async () => {
+  const short = contentOf(1000)
+  await using done = await round({ a: { content: short } }, { signers: [], contentLength: undefined })
+  expect(heldNumbers(done.task)).toEqual([])
+  expect(done.asked['a']).toEqual([0])
+})
+
+test('parents that left make room for those that join', async () => {
+  const gone = Array.from({ length: 12 }, (_, n) => `gone${n}`)
+  const nothing: Behaviour = { content, record: signed, diesAfter: 0 }
+  const refresh = () => Promise.resolve([parent('late')])
+  await using done = await round(
+    {
+      ...Object.fromEntries(gone.map((name) => [name, nothing])),
+      stays: { content, record: signed, has: [0], lingers: true },
+      late: { content, record: signed },
+    },
+    { refresh, patienceMs: 5000 },
+    [...gone.slice(0, 11), 'stays'],
+  )
+  expect(done.task.complete).toBe(true)
+})
+
 test('only what is wanted is fetched', async () => {
   await using done = await round({ a: { content, record: signed } }, { wanted: () => ({ first: 1, last: 2 }) })
   expect(heldNumbers(done.task)).toEqual([1, 2])

@@ -99,7 +99,8 @@ class Round {
 
   #add(parents: readonly Parent[]): void {
     for (const parent of parents) {
-      if (this.#members.length >= MAX_MEMBERS || this.#members.some(({ id }) => id === parent.id)) continue
+      const room = this.#members.filter(({ left }) => !left).length < MAX_MEMBERS
+      if (!room || this.#members.some(({ id }) => id === parent.id)) continue
       const member: Member = {
         id: parent.id,
         parent,

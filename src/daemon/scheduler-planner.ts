@@ -59,10 +59,10 @@ class Session implements PlanSession {
   }
 
   async next(signal: AbortSignal): Promise<Plan> {
-    const refreshed = await this.#refreshing?.catch(() => undefined)
+    const late = this.#refreshing?.catch(() => undefined)
+    const refreshed = late && (await orAborted(late, signal))
     this.#refreshing = undefined
-    signal.throwIfAborted()
-    if (refreshed !== undefined && refreshed.kind !== 'parents') return refreshed
+    if (refreshed !== undefined) return refreshed
     for (const scheduler of this.#call === undefined ? this.#inOrder() : [undefined]) {
       if (this.#lost !== undefined && scheduler === undefined) break
       try {
