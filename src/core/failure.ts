@@ -19,6 +19,26 @@ export const FAILURES = {
     retry: false,
     help: 'Mend the plugin file; it is tried again as soon as the file changes.',
   },
+  'plugin.refused': {
+    exit: 3,
+    retry: false,
+    help: 'Mend what the message names (owner, mode, hash, permission); `dfget plugin check FILE` tells it again.',
+  },
+  'plugin.crashed': {
+    exit: 6,
+    retry: true,
+    help: "The plugin's process ended in the middle and is started anew; the daemon's log has what it said.",
+  },
+  'plugin.hung': {
+    exit: 6,
+    retry: true,
+    help: "The plugin answered nothing for too long and was ended; the daemon's log has what it said.",
+  },
+  'plugin.down': {
+    exit: 6,
+    retry: false,
+    help: 'The plugin failed again and again and is left alone for a while; mend or replace its file.',
+  },
   'source.not_found': { exit: 4, retry: false, help: 'The origin has nothing at this URL; check the path.' },
   'source.denied': {
     exit: 5,

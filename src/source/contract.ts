@@ -37,6 +37,8 @@ export interface SourceResponse {
   /** Bytes in `body`, −1 when unknown. The host checks it. */
   readonly contentLength?: number
   readonly expireInfo?: ExpireInfo
+  /** What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512). See ResourceInfo. */
+  readonly digest?: string
 }
 
 /** One entry of a listing, one level deep. */
@@ -45,6 +47,8 @@ export interface Entry {
   readonly name: string
   readonly isDirectory: boolean
   readonly contentLength?: number
+  /** As ResourceInfo has it. */
+  readonly digest?: string
 }
 
 /** Everything worth knowing about a resource before reading it, in one answer. */
@@ -55,6 +59,11 @@ export interface ResourceInfo {
   readonly supportsRange: boolean | undefined
   readonly expireInfo: ExpireInfo
   readonly headers: Headers
+  /**
+   * What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512), where the origin publishes it:
+   * a lock file's integrity, a registry's digest. The host checks it over the whole file.
+   */
+  readonly digest?: string
 }
 
 /**
@@ -77,6 +86,25 @@ export interface ResourceClient {
   stat?(request: SourceRequest): Promise<ResourceInfo>
 }
 
+/**
+ * What a plugin needs of the machine it runs on. It declares this in its metadata; the operator grants it; what is
+ * declared and not granted is refused when the plugin is loaded.
+ */
+export interface PluginPermissions {
+  /** Hosts it talks to: `host`, `host:port`, `*.domain`. Told to the operator; no Node can enforce it per host. */
+  readonly network?: readonly string[]
+  /** Absolute paths of files and directories it reads. Its own file, or folder, needs no permission. */
+  readonly files?: readonly string[]
+  /** Absolute paths it writes to. */
+  readonly writes?: readonly string[]
+  /** Names of environment variables it reads; `AWS_*` for all that begin so. */
+  readonly environment?: readonly string[]
+  /** It runs other programs. */
+  readonly processes?: boolean
+  /** It loads native addons. */
+  readonly addons?: boolean
+}
+
 /** What a plugin says of itself. Any further key is printed as it is. */
 export interface PluginMetadata {
   readonly type: string
@@ -88,6 +116,8 @@ export interface PluginMetadata {
   readonly vendor?: string
   /** A semver range of contract versions that the plugin was written for. Missing: any. */
   readonly apiVersion?: string
+  /** What it needs beyond the network. */
+  readonly permissions?: PluginPermissions
   readonly [key: string]: unknown
 }
 
@@ -97,8 +127,36 @@ export interface Plugin {
   readonly metadata: PluginMetadata
 }
 
-/** The one export of a plugin file. `options` come from the host's configuration. */
+/** The export that makes a file a plugin. `options` come from the host's configuration, secrets filled in. */
 export type DragonflyPluginInit = (options: Readonly<Record<string, unknown>>) => Plugin | Promise<Plugin>
 
+/**
+ * The other, optional export, by the name of `DragonflyPluginOptions`: what options the plugin takes. A schema of any
+ * library that speaks Standard Schema (zod, valibot, arktype), or a plain JSON Schema. Wrong options are refused when
+ * the plugin is loaded, with the key and the reason; what the schema makes of them (defaults) is given to the init.
+ */
+export type DragonflyPluginOptions = StandardSchema | JsonSchema
+
+/** The part of Standard Schema v1 that is used. */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    validate(value: unknown): StandardResult | Promise<StandardResult>
+  }
+}
+
+export interface StandardResult {
+  /** Present where there are no issues. */
+  readonly value?: unknown
+  readonly issues?: readonly {
+    readonly message: string
+    readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+  }[]
+}
+
+/** JSON Schema, draft 7 or 2020-12, for an object. */
+export type JsonSchema = Readonly<Record<string, unknown>>
+
 /** Version of this contract, matched against a plugin's `apiVersion`. */
-export const API_VERSION = '1.0.0'
+export const API_VERSION = '1.1.0'

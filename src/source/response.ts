@@ -7,13 +7,15 @@ export interface ResponseOptions {
   /** Bytes in the body; −1 (the default) when it is not known. Say it where you can: the host checks it. */
   readonly contentLength?: number
   readonly expireInfo?: ExpireInfo
+  /** `algorithm:hex` of the whole resource, where the origin publishes it. */
+  readonly digest?: string
 }
 
 /** An answer to `download`, everything filled in. A plain object does as well. */
 export function newResponse(
   body: AsyncIterable<Uint8Array> | Uint8Array,
   options: ResponseOptions = {},
-): Required<SourceResponse> {
-  const { status = 200, headers = {}, contentLength = -1, expireInfo = {} } = options
-  return { body, status, headers, contentLength, expireInfo }
+): Required<Omit<SourceResponse, 'digest'>> & Pick<SourceResponse, 'digest'> {
+  const { status = 200, headers = {}, contentLength = -1, expireInfo = {}, digest } = options
+  return { body, status, headers, contentLength, expireInfo, ...(digest === undefined ? {} : { digest }) }
 }
