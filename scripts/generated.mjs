@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
+import { contractPage } from './contract-page.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const check = process.argv.includes('--check')
@@ -12,7 +13,8 @@ const draft = mkdtempSync(join(root, 'node_modules', '.generated-'))
 const stale = []
 
 try {
-  for (const [name, text] of Object.entries(await referencePages())) {
+  const pages = { ...(await referencePages()), 'plugin-contract.md': contractPage(root) }
+  for (const [name, text] of Object.entries(pages)) {
     const path = join(root, 'docs', name)
     if (!check) writeFileSync(path, text)
     else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) stale.push(`docs/${name}: run npm run docs`)

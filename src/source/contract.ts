@@ -3,9 +3,11 @@
 /** The length of a resource whose length cannot be told; also what a client answers for anything but 200 and 206. */
 export const UNKNOWN_SOURCE_FILE_LEN = -2
 
-/** Headers between host and plugin. The range is `start-end`, decimal, inclusive, without a unit. */
+/** Header of a request: the range as `start-end`, decimal, both included, without a unit. The same as `request.range`. */
 export const X_DRAGONFLY_RANGE = 'X-Dragonfly-Range'
+/** Header of a response, read where its `expireInfo` has no `lastModified`. */
 export const X_DRAGONFLY_LAST_MODIFIED = 'X-Dragonfly-Last-Modified'
+/** Header of a response, read where its `expireInfo` has no `etag`. */
 export const X_DRAGONFLY_ETAG = 'X-Dragonfly-ETag'
 
 /** Names of headers are lower case in what the host hands out; a plugin may write them as it likes. */
@@ -13,6 +15,7 @@ export type Headers = Readonly<Record<string, string>>
 
 /** What a client is asked. */
 export interface SourceRequest {
+  /** As the user wrote it. */
   readonly url: string
   /** The user's `-H` headers, plus the raw `X-Dragonfly-Range` when a range is asked for. */
   readonly headers: Headers
@@ -22,20 +25,25 @@ export interface SourceRequest {
   readonly signal: AbortSignal
 }
 
-/** The validators that tell one state of a resource from another. The date is in RFC 9110's form (GMT). */
+/** The validators that tell one state of a resource from another. */
 export interface ExpireInfo {
+  /** `Mon, 02 Jan 2006 15:04:05 GMT`; `formatHttpDate` makes it. */
   readonly lastModified?: string
+  /** Any text that is another one when the resource is: an ETag, a revision, a hash. */
   readonly etag?: string
 }
 
 /** The answer to `download`. A plain object will do; what is missing has the defaults named here. */
 export interface SourceResponse {
+  /** The bytes, or any async iterable of them: a Node stream, a web stream, a generator. Read as fast as they are taken. */
   readonly body: AsyncIterable<Uint8Array> | Uint8Array
-  /** 200. Anything but 200 and 206 is a failure, never a file. */
+  /** 200 (the default) for the whole, 206 for a range. Anything else is a failure, never a file. */
   readonly status?: number
+  /** What the origin said. `content-range`, `accept-ranges` and the two X-Dragonfly headers are looked at. */
   readonly headers?: Headers
-  /** Bytes in `body`, −1 when unknown. The host checks it. */
+  /** Bytes in `body`; −1 (the default) when unknown. The host checks it. */
   readonly contentLength?: number
+  /** The validators of what is in `body`. None by default. */
   readonly expireInfo?: ExpireInfo
   /** What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512). See ResourceInfo. */
   readonly digest?: string
@@ -43,9 +51,13 @@ export interface SourceResponse {
 
 /** One entry of a listing, one level deep. */
 export interface Entry {
+  /** Whole, with the scheme: what to ask for. */
   readonly url: string
+  /** The last part of its path, without slashes. */
   readonly name: string
+  /** Whether it can be listed in its turn. */
   readonly isDirectory: boolean
+  /** Bytes, where the listing tells them. */
   readonly contentLength?: number
   /** As ResourceInfo has it. */
   readonly digest?: string
@@ -57,7 +69,9 @@ export interface ResourceInfo {
   readonly contentLength: number
   /** Undefined: not known before a range is asked for. */
   readonly supportsRange: boolean | undefined
+  /** The validators of its present state. */
   readonly expireInfo: ExpireInfo
+  /** What the origin said besides. */
   readonly headers: Headers
   /**
    * What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512), where the origin publishes it:
@@ -77,6 +91,7 @@ export interface ResourceClient {
   isSupportRange?(request: SourceRequest): Promise<boolean>
   /** Whether the resource is another one than `info` describes. A throw counts as no: the origin is not stormed. */
   isExpired?(request: SourceRequest, info: ExpireInfo): Promise<boolean>
+  /** The bytes: all of them, or those of `request.range`. Throws for what is not there. */
   download(request: SourceRequest): Promise<SourceResponse>
   /** Milliseconds since 1970. */
   getLastModified?(request: SourceRequest): Promise<number>
@@ -107,12 +122,17 @@ export interface PluginPermissions {
 
 /** What a plugin says of itself. Any further key is printed as it is. */
 export interface PluginMetadata {
+  /** `resource`, as in the name of its file. */
   readonly type: string
+  /** The scheme, as in the name of its file. */
   readonly name: string
   /** The URL scheme served; the same as `name` for a resource plugin. */
   readonly scheme: string
+  /** The commit it was built from. `dfget plugin build` fills in this and the next two. */
   readonly buildCommit?: string
+  /** When it was built: UTC, RFC 3339. */
   readonly buildTime?: string
+  /** Who made it. */
   readonly vendor?: string
   /** A semver range of contract versions that the plugin was written for. Missing: any. */
   readonly apiVersion?: string
@@ -123,7 +143,9 @@ export interface PluginMetadata {
 
 /** What `DragonflyPluginInit` returns. */
 export interface Plugin {
+  /** Reads the scheme. Methods beyond the contract's are ignored. */
   readonly client: ResourceClient
+  /** Says what the plugin is. */
   readonly metadata: PluginMetadata
 }
 
@@ -139,6 +161,7 @@ export type DragonflyPluginOptions = StandardSchema | JsonSchema
 
 /** The part of Standard Schema v1 that is used. */
 export interface StandardSchema {
+  /** Where such libraries keep it. */
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
@@ -146,9 +169,11 @@ export interface StandardSchema {
   }
 }
 
+/** What a schema says of a value. */
 export interface StandardResult {
   /** Present where there are no issues. */
   readonly value?: unknown
+  /** What is wrong, and under which key. */
   readonly issues?: readonly {
     readonly message: string
     readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined

@@ -1,11 +1,18 @@
 /** What a source can say about why it failed. The same spelling as in the host's table of failures. */
 export type SourceErrorCode =
+  /** There is nothing at this URL. Not tried again. */
   | 'source.not_found'
+  /** Credentials are missing or do not suffice. Not tried again. */
   | 'source.denied'
+  /** The origin does not answer. Tried again. */
   | 'source.unreachable'
+  /** The origin answered nonsense, or broke off; also what an error without a code counts as. Tried again. */
   | 'source.broken'
+  /** The resource is another one than a moment ago. Tried again. */
   | 'source.changed'
+  /** The range lies outside of the resource. Not tried again. */
   | 'source.range_invalid'
+  /** The source cannot do that, and never will. Not tried again. */
   | 'source.not_supported'
 
 /**
@@ -14,6 +21,7 @@ export type SourceErrorCode =
  */
 export class SourceError extends Error {
   override readonly name = 'SourceError'
+  /** What the host acts on. */
   readonly code: SourceErrorCode
   /** How long the origin wants to be left alone, in milliseconds. */
   readonly retryAfterMs: number | undefined
@@ -57,6 +65,7 @@ export function changed(url: string): SourceError {
   return new SourceError('source.changed', `${withoutSecrets(url)} changed while it was read`)
 }
 
+/** The range lies outside of the resource. */
 export function rangeInvalid(reason: string): SourceError {
   return new SourceError('source.range_invalid', reason)
 }
