@@ -11,10 +11,11 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   source: ['core'],
   storage: ['core'],
   plugin: ['core', 'runtime', 'source'],
+  kit: ['core', 'runtime', 'source', 'plugin'],
   api: ['core', 'runtime'],
   scheduler: ['core', 'runtime', 'api'],
   daemon: ['core', 'runtime', 'api', 'source', 'plugin', 'storage'],
-  cli: ['core', 'runtime', 'api', 'source', 'plugin', 'storage', 'scheduler', 'daemon'],
+  cli: ['core', 'runtime', 'api', 'source', 'plugin', 'kit', 'storage', 'scheduler', 'daemon'],
 }
 /** Tests may start a whole net; nothing that is shipped may. */
 const TESTS_MAY_ALSO_USE = ['devnet']
