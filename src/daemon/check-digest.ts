@@ -24,7 +24,13 @@ export async function checkDigest(
   )
 }
 
-function startDigest({ algorithm }: Digest): { update(bytes: Uint8Array): void; hex(): string } {
+export interface Hasher {
+  update(bytes: Uint8Array): void
+  /** Lower case; ends it. */
+  hex(): string
+}
+
+export function startDigest({ algorithm }: Digest): Hasher {
   if (algorithm !== 'crc32') {
     const hash = createHash(algorithm)
     return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
+import { type Digest, Failure, formatDigest, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
 import { type ReadRequest, redactUrl, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
 import { expireInfoOf } from './from-source.ts'
+import { originDigestOf, withOriginDigest } from './origin-digest.ts'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
 import type { DownloadRequest } from './request.ts'
 
@@ -23,6 +24,8 @@ export interface Described {
   readonly source: Source | Failure
   readonly read: ReadRequest
   readonly registration: Registration
+  /** What the whole must match, as its origin publishes it. */
+  readonly originDigest: Digest | undefined
 }
 
 /** Why an origin is silent; the swarm may know the file all the same. Everything else it says is an answer. */
@@ -89,21 +92,25 @@ async function askOrigin(
   try {
     const expired = known !== undefined && (await source.isExpired(read, expireInfoOf(known), signal))
     if (known !== undefined && !expired && hasValidators(known)) return factsOf(known)
-    const { contentLength, expireInfo, headers } = await source.describe(read, signal)
+    const { contentLength, expireInfo, headers, digest } = await source.describe(read, signal)
     const pieceLength =
       known !== undefined && contentLength === undefined ? known.meta.pieceLength : pieceLengthFor(contentLength)
     // A source that says "another content" without a name for it: no host may mix the two.
-    const version = versionOf(expireInfo) || (expired ? versionOf({ etag: randomUUID() }) : '')
+    const named = versionOf(expireInfo) || versionOf({ etag: digest && formatDigest(digest) })
+    const version = named || (expired ? versionOf({ etag: randomUUID() }) : '')
     const { etag = '', lastModified = '' } = expireInfo
-    return { contentLength, pieceLength, version, etag, lastModified, headers }
+    const allHeaders = withOriginDigest(headers, digest)
+    return { contentLength, pieceLength, version, etag, lastModified, headers: allHeaders }
   } catch (error) {
     if (error instanceof Failure && !signal.aborted) return error
     throw error
   }
 }
 
+/** Whether "not expired" says anything. A version that is but a digest is compared by asking for the digest again. */
 function hasValidators({ meta, validators }: StoredTask): boolean {
-  return meta.version !== '' || validators.etag !== '' || validators.lastModified !== ''
+  if (validators.etag !== '' || validators.lastModified !== '') return true
+  return meta.version !== '' && originDigestOf(meta.headers) === undefined
 }
 
 /** What the scheduler knows, or a seed finds out for it; else why nobody there helps. */
@@ -135,7 +142,8 @@ function described(
   const pieceLength = request.pieceLength ?? found.pieceLength
   const facts = { ...found, pieceLength }
   const meta: TaskMeta = { taskId, url, tag, application, filteredQueryParams, ...facts }
-  return { meta, source, read, registration: registrationOf(request, taskId, facts) }
+  const originDigest = originDigestOf(found.headers)
+  return { meta, source, read, originDigest, registration: registrationOf(request, taskId, facts) }
 }
 
 function registrationOf(request: DownloadRequest, taskId: string, found: Found | undefined): Registration {

@@ -1,5 +1,6 @@
-import { Failure, piecesOf, type RangeRequest, resolveRange } from '#core'
+import { type Digest, Failure, formatDigest, piecesOf, type RangeRequest, resolveRange } from '#core'
 import type { Logger } from '#runtime'
+import { redactUrl } from '#source'
 import type { HeldPiece, StoredTask, TaskStore } from '#storage'
 import { checkDigest } from './check-digest.ts'
 import { type DescribeDeps, type Described, describe } from './describe.ts'
@@ -69,11 +70,12 @@ async function bring(
 ): Promise<DownloadResult> {
   const range = openRange(request.range, task.contentLength)
   const wanted = wantedPieces(range, task)
+  const expected = toCheck(request, described.originDigest)
   const { tally, stop: stopCounting } = startTally(task, wanted, onlooker)
   const held = task.pieces().filter(({ number }) => isWanted(number, wanted))
   onlooker.started?.(task, range, held)
   try {
-    const { disableBackSource, inOrder, rateLimitBytes, digest } = request
+    const { disableBackSource, inOrder, rateLimitBytes } = request
     const { source, read, registration } = described
     const share = {
       wanted,
@@ -83,14 +85,38 @@ async function bring(
       registration,
       origin: { source, request: read },
     }
+    deps.fetches.originDigests.expect(task, described.originDigest)
     await together(signal, [
       (stop) => withRoom(task, () => deps.fetches.join(task, share, stop), deps),
-      (stop) => (digest === undefined ? Promise.resolve() : checkDigest(task, digest, range, stop)),
+      (stop) => (expected === undefined ? Promise.resolve() : checkDigest(task, expected, range, stop)),
     ])
+    await deps.fetches.originDigests.passed(task, signal)
+  } catch (error) {
+    if (!deps.fetches.originDigests.refused(task)) throw error
+    throw await letGo(task, error, request.range === undefined && tally.local > 0, deps)
   } finally {
     stopCounting()
   }
   return handOver(task, request, tally)
+}
+
+/** What the user wants of the bytes, where the origin's own digest does not say the same. */
+function toCheck({ digest, range, url }: DownloadRequest, published: Digest | undefined): Digest | undefined {
+  if (digest?.algorithm !== published?.algorithm || digest === undefined || range !== undefined) return digest
+  if (digest.hex === published?.hex) return undefined
+  const both = `published[${formatDigest({ ...digest, hex: published?.hex ?? '' })}] expected[${formatDigest(digest)}]`
+  throw new Failure('digest.mismatch', `${redactUrl(url)} is published with another digest than you expect: ${both}`)
+}
+
+/** Nobody goes on with bytes that the origin disowns; those that were `here` before may just be of another state. */
+async function letGo(task: StoredTask, error: unknown, here: boolean, deps: DownloadDeps): Promise<unknown> {
+  const { taskId } = task.meta
+  if (deps.store.get(taskId) === task) {
+    await deps.store.delete(taskId)
+    await deps.forget(taskId)
+  }
+  if (!here || !(error instanceof Failure) || error.code !== 'digest.mismatch') return error
+  return new Failure('source.changed', `${error.message}; a part of it was here before`, { cause: error })
 }
 
 /** The bytes are here and right: makes the output. */

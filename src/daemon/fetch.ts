@@ -1,10 +1,11 @@
-import { asFailure, type ByteSink, Failure, type FailureCode, messageOf } from '#core'
+import { asFailure, type ByteSink, type Digest, Failure, type FailureCode, messageOf } from '#core'
 import type { Logger } from '#runtime'
 import { type ReadRequest, redactUrl, type Source } from '#source'
 import type { StoredTask } from '#storage'
 import type { Counts } from './counts.ts'
 import type { ParentLink } from './from-parent.ts'
 import { asSigner, fetchFromSource, type Wanted } from './from-source.ts'
+import type { OriginDigests } from './origin-digest.ts'
 import type { Parent, Plan, Planner, PlanSession, Registration } from './plan.ts'
 import { type TokenBucket, withLimit } from './rate-limit.ts'
 import { fetchFromParents, isHere } from './round.ts'
@@ -19,6 +20,7 @@ export interface FetchDeps {
   readonly concurrentPieces: number
   readonly patienceMs: number
   readonly requireRecords: boolean
+  readonly originDigests: OriginDigests
   readonly counts: Counts
   readonly log: Logger
 }
@@ -53,6 +55,7 @@ export async function fetchTask(
     deps.counts.add('dragonfly_dfdaemon_piece_task_total', 1, { type })
     deps.counts.add('dragonfly_dfdaemon_traffic_bytes_total', piece.length, { type })
     session.held(piece)
+    deps.originDigests.advance(task)
   })
   const records = new RecordChecker()
   records.trust([...task.signers, asSigner(deps.signer)])
@@ -65,6 +68,7 @@ export async function fetchTask(
       await follow(plan, task, demand, origin, session, records, deps, signal)
       fruitless = task.heldBytes > before ? 0 : fruitless + 1
     }
+    await deps.originDigests.passed(task, signal) // before anybody is told that all went well
     await session.finish({ contentLength: task.contentLength ?? 0 })
   } catch (error) {
     await session.finish(asFailure(error)).catch(() => undefined)
@@ -114,7 +118,9 @@ async function follow(
     const source = readableSource(origin.source, demand, plan.why, task.meta.url)
     deps.log.info({ task: task.meta.taskId, why: plan.why }, 'back to source')
     deps.counts.add('dragonfly_dfdaemon_back_to_source_total', 1, { scheme: source.scheme })
-    await fetchFromSource(task, demand.wanted(), origin.request, { source, signer: deps.signer, limit }, signal)
+    const published = (digest: Digest | undefined): void => deps.originDigests.expect(task, digest)
+    const sourceDeps = { source, signer: deps.signer, limit, published }
+    await fetchFromSource(task, demand.wanted(), origin.request, sourceDeps, signal)
   }
 }
 

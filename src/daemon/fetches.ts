@@ -3,9 +3,11 @@ import type { ReadRequest, Source } from '#source'
 import type { StoredTask } from '#storage'
 import { type Demand, type FetchDeps, fetchTask } from './fetch.ts'
 import type { Wanted } from './from-source.ts'
+import { OriginDigests } from './origin-digest.ts'
 import type { Registration } from './plan.ts'
 import { TokenBucket } from './rate-limit.ts'
 import { isHere } from './round.ts'
+import { whenAborted } from './when-aborted.ts'
 
 /** What one request adds to a shared fetch. */
 export interface Share {
@@ -19,11 +21,13 @@ export interface Share {
 
 /** Requests for one task share one fetch: it brings what any of them wants, and ends when the last one leaves. */
 export class Fetches {
+  /** What the origins publish of the tasks here. */
+  readonly originDigests = new OriginDigests()
   readonly #deps: FetchDeps
   readonly #running = new Map<StoredTask, SharedFetch>()
 
-  constructor(deps: FetchDeps) {
-    this.#deps = deps
+  constructor(deps: Omit<FetchDeps, 'originDigests'>) {
+    this.#deps = { ...deps, originDigests: this.originDigests }
   }
 
   /** Whether pieces of this task are on their way here. */
@@ -107,16 +111,4 @@ function union(all: readonly Wanted[]): Wanted {
   const first = Math.min(...all.map((wanted) => wanted.first))
   const last = Math.max(...all.map((wanted) => wanted.last ?? Number.POSITIVE_INFINITY))
   return { first: Number.isFinite(first) ? first : 0, last: Number.isFinite(last) ? last : undefined }
-}
-
-function whenAborted(signal: AbortSignal): { promise: Promise<never>; forget(): void } {
-  let abort = (): void => undefined
-  const promise = new Promise<never>((_, reject) => {
-    abort = () =>
-      reject(signal.reason instanceof Error ? signal.reason : new Failure('download.cancelled', 'cancelled'))
-    signal.addEventListener('abort', abort, { once: true })
-    if (signal.aborted) abort()
-  })
-  promise.catch(() => undefined)
-  return { promise, forget: () => signal.removeEventListener('abort', abort) }
 }

@@ -1,4 +1,4 @@
-import type { ByteSink, Signer } from '#core'
+import type { ByteSink, Digest, Signer } from '#core'
 import { Failure } from '#core'
 import { type ExpireInfo, type ReadRequest, redactUrl, type Source } from '#source'
 import type { PieceSignature, StoredTask, UnsignedPiece } from '#storage'
@@ -9,6 +9,8 @@ export interface FromSourceDeps {
   readonly signer: { readonly hostId: string; readonly key: HostKey }
   /** Puts the limits of this download around a sink. */
   limit(sink: ByteSink): ByteSink
+  /** Told what the origin publishes of the whole, before its bytes come. What it throws ends the read. */
+  published(digest: Digest | undefined): void
 }
 
 /**
@@ -95,6 +97,7 @@ async function readRun(
       onAnswer(answer) {
         checkLength(task, answer.totalLength)
         learn(task, answer.expireInfo)
+        deps.published(answer.digest)
       },
       ...(whole ? {} : { range: { start, end } }),
     })

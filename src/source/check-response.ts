@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type ByteRange, type Failure, rangeLength } from '#core'
+import { type ByteRange, type Digest, type Failure, parseDigest, rangeLength } from '#core'
 import { parseContentRange } from './content-range.ts'
 import { type ExpireInfo, type SourceResponse, X_DRAGONFLY_ETAG, X_DRAGONFLY_LAST_MODIFIED } from './contract.ts'
 import { cleanHeaders } from './header-fields.ts'
@@ -40,7 +40,26 @@ export function checkResponse(
   return {
     body,
     bytes: range === undefined ? bytes : rangeLength(range),
-    answer: { expireInfo, totalLength: total, supportsRange },
+    answer: { expireInfo, totalLength: total, supportsRange, ...checkedDigest(response.digest, context) },
+  }
+}
+
+/** What a client says that the whole must match, as a field to spread; `source.broken` for what is no digest. */
+export function checkedDigest(said: unknown, context: FailureContext): { readonly digest?: Digest } {
+  if (said === undefined || said === null) return {}
+  const digest = typeof said === 'string' ? readDigest(said) : undefined
+  if (digest !== undefined) return { digest }
+  const what = typeof said === 'string' ? `"${said.slice(0, 160)}"` : kindOf(said)
+  throw brokenAnswer(`its digest is ${what}, expected md5, sha1, sha256 or sha512 and the hex, as in "md5:…"`, context)
+}
+
+/** A CRC-32 proves nothing against who wants to deceive, and is none that origins publish. */
+function readDigest(text: string): Digest | undefined {
+  try {
+    const digest = parseDigest(text)
+    return digest.algorithm === 'crc32' ? undefined : digest
+  } catch {
+    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 import type { ExpireInfo, ResourceClient, ResourceInfo, SourceRequest } from './contract.ts'
 import { cleanHeaders, handedOn } from './header-fields.ts'
 import { formatHttpDate } from './http-date.ts'
-import { shown } from './check-response.ts'
+import { checkedDigest, shown } from './check-response.ts'
 import { brokenAnswer, type FailureContext, isUnimplemented } from './source-failure.ts'
 import type { Resource } from './source.ts'
 import { cleanExpireInfo } from './validators.ts'
@@ -43,6 +43,7 @@ function fromStat(info: ResourceInfo, context: FailureContext): Resource {
     supportsRange: typeof supportsRange === 'boolean' ? supportsRange : undefined,
     expireInfo: cleanExpireInfo(info.expireInfo),
     headers: handedOn(cleanHeaders(info.headers)),
+    ...checkedDigest(info.digest, context),
   }
 }
 

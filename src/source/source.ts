@@ -1,4 +1,4 @@
-import type { ByteRange, ByteSink } from '#core'
+import type { ByteRange, ByteSink, Digest } from '#core'
 import type { ExpireInfo, Headers } from './contract.ts'
 
 /** Where to read and what to say there. */
@@ -16,6 +16,8 @@ export interface Resource {
   readonly expireInfo: ExpireInfo
   /** Response headers worth handing on to who asked, lower-case names. */
   readonly headers: Headers
+  /** What the whole resource must match, where the origin publishes it. Who asks checks it: a source does not. */
+  readonly digest?: Digest
 }
 
 export interface ReadOptions {
@@ -42,6 +44,8 @@ export interface Answer {
   readonly totalLength: number | undefined
   /** True: what breaks can be resumed by a range. Undefined: not known. */
   readonly supportsRange: boolean | undefined
+  /** As Resource has it: of the whole, also where the body is a range. */
+  readonly digest?: Digest
 }
 
 /**
