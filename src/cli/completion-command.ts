@@ -7,7 +7,15 @@ type Shell = (typeof SHELLS)[number]
 export interface Words {
   readonly program: string
   readonly flags: readonly Flag[]
-  readonly commands: readonly { readonly name: string; readonly summary: string; readonly flags: readonly Flag[] }[]
+  readonly commands: readonly SubWords[]
+}
+
+interface SubWords {
+  readonly name: string
+  readonly summary: string
+  /** With those of the command it stands for when no further one is named. */
+  readonly flags: readonly Flag[]
+  readonly commands: readonly SubWords[]
 }
 
 interface Flag {
@@ -27,10 +35,16 @@ export function completionCommand(program: string, whole: () => Promise<Command>
 }
 
 export function wordsOf(program: string, command: Command): Words {
+  return { program, flags: flagsOf(command), commands: command.commands.map(subWordsOf) }
+}
+
+function subWordsOf(command: Command): SubWords {
+  const [standIn] = command.commands
   return {
-    program,
-    flags: flagsOf(command),
-    commands: command.commands.map((sub) => ({ name: sub.name(), summary: sub.summary(), flags: flagsOf(sub) })),
+    name: command.name(),
+    summary: command.summary(),
+    flags: flagsOf(standIn ?? command),
+    commands: command.commands.map(subWordsOf),
   }
 }
 
@@ -57,7 +71,7 @@ const SCRIPTS: Readonly<Record<Shell, (words: Words) => string>> = {
 }
 
 function bashScript({ program, flags, commands }: Words): string {
-  const cases = commands.map(({ name, flags: own }) => `    ${name}) words="${namesOf(own)}" ;;`)
+  const cases = commands.map((command) => `    ${command.name}) ${bashWords(command)} ;;`)
   return `# bash completion of ${program}
 _${program}() {
   local word="\${COMP_WORDS[COMP_CWORD]}" words
@@ -72,11 +86,29 @@ complete -o default -F _${program} ${program}
 `
 }
 
+function bashWords({ flags, commands }: SubWords): string {
+  const own = `words="${namesOf(flags)}"`
+  if (commands.length === 0) return own
+  const cases = commands.map((command) => `      ${command.name}) ${bashWords(command)} ;;`)
+  return `case "\${COMP_WORDS[2]}" in
+${cases.join('\n')}
+      *) ${own}
+        [ "$COMP_CWORD" -eq 2 ] && words="$words ${commands.map(({ name }) => name).join(' ')}" ;;
+    esac`
+}
+
 function zshScript({ program, flags, commands }: Words): string {
   const describe = (list: readonly Flag[]): string =>
     list.flatMap(({ names, summary }) => names.map((name) => `    '${name}:${plain(summary)}'`)).join('\n')
-  const cases = commands.map(({ name, flags: own }) => `  (${name}) candidates=(\n${describe(own)}\n  ) ;;`)
-  const names = commands.map(({ name, summary }) => `    '${name}:${plain(summary)}'`).join('\n')
+  const namesIn = (list: readonly SubWords[]): string =>
+    list.map(({ name, summary }) => `    '${name}:${plain(summary)}'`).join('\n')
+  const wordsIn = ({ flags: own, commands: below }: SubWords): string => {
+    if (below.length === 0) return `candidates=(\n${describe(own)}\n  )`
+    const inner = below.map((command) => `  (${command.name}) ${wordsIn(command)} ;;`)
+    return `case "$words[3]" in\n${inner.join('\n')}\n  (*) candidates=(\n${describe(own)}\n${namesIn(below)}\n  ) ;;\n  esac`
+  }
+  const cases = commands.map((command) => `  (${command.name}) ${wordsIn(command)} ;;`)
+  const names = namesIn(commands)
   return `#compdef ${program}
 # zsh completion of ${program}
 _${program}() {
@@ -107,9 +139,23 @@ function fishScript({ program, flags, commands }: Words): string {
       ({ name, summary }) => `complete -c ${program} -n __fish_use_subcommand -a ${name} -d '${plain(summary)}'`,
     ),
     ...flags.map((flag) => line('__fish_use_subcommand', flag)),
-    ...commands.flatMap(({ name, flags: own }) => own.map((flag) => line(`__fish_seen_subcommand_from ${name}`, flag))),
+    ...commands.flatMap(({ name, flags: own, commands: below }) => {
+      const seen = `__fish_seen_subcommand_from ${name}`
+      const alone = below.length === 0 ? seen : `${seen}; and not __fish_seen_subcommand_from ${namesIn(below)}`
+      return [
+        ...below.map((sub) => `complete -c ${program} -n '${alone}' -a ${sub.name} -d '${plain(sub.summary)}'`),
+        ...own.map((flag) => line(alone, flag)),
+        ...below.flatMap((sub) =>
+          sub.flags.map((flag) => line(`${seen}; and __fish_seen_subcommand_from ${sub.name}`, flag)),
+        ),
+      ]
+    }),
     '',
   ].join('\n')
+}
+
+function namesIn(commands: readonly SubWords[]): string {
+  return commands.map(({ name }) => name).join(' ')
 }
 
 function namesOf(flags: readonly Flag[]): string {

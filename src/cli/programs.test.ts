@@ -33,6 +33,26 @@ test.each(programs)('%s and each of its commands have a help', async (program) =
     await expect(parse(program, ...words)).rejects.toMatchObject({ exitCode: 0 })
 })
 
+test('each command about plugins has a help, and refuses a flag it does not know', async () => {
+  const plugin = await wholeProgram('cdn').then(({ commands }) =>
+    commands.find((command) => command.name() === 'plugin'),
+  )
+  const names = plugin?.commands.map((command) => command.name()) ?? []
+  expect(names).toEqual(expect.arrayContaining(['list', 'install', 'remove']))
+  for (const name of names) {
+    await expect(parse('cdn', 'plugin', name, '--help')).rejects.toMatchObject({ exitCode: 0 })
+    await expect(parse('cdn', 'plugin', name, '--no-such-flag')).rejects.toThrow(/unknown option '--no-such-flag'/)
+  }
+})
+
+test.each([
+  [['plugin', 'instal', 'x'], '"instal" is no command of dfget plugin: did you mean dfget plugin install?'],
+  [['plugin', 'xyz'], '"xyz" is no command of dfget plugin: it has list, '],
+  [['plugin', '--workhome', '/x', 'install'], 'options go behind the command: write dfget plugin install [options]'],
+])('a slip in %j is told', async (argv, message) => {
+  await expect(parse('dfget', ...argv)).rejects.toThrow(message)
+})
+
 test('a flag that was nearly right is told', async () => {
   await expect(parse('dfget', '--limt', '1M', 'http://h/a')).rejects.toThrow(/Did you mean --limit\?/)
 })
@@ -70,6 +90,10 @@ test('bash completes the words of a program and those of its commands', async ()
   expect(offered('dfget', script, ['dfget', '--orig'])).toEqual(['--original-offset'])
   expect(offered('dfget', script, ['dfget', 'daemon', '--upload-pi'])).toEqual(['--upload-piece-port'])
   expect(offered('dfget', script, ['dfget', 'daemon', '--original'])).toEqual([''])
+  expect(offered('dfget', script, ['dfget', 'plugin', 'ins'])).toEqual(['install'])
+  expect(offered('dfget', script, ['dfget', 'plugin', '--js'])).toEqual(['--json'])
+  expect(offered('dfget', script, ['dfget', 'plugin', 'install', '--sha'])).toEqual(['--sha256'])
+  expect(offered('dfget', script, ['dfget', 'plugin', 'list', '--sha'])).toEqual([''])
 })
 
 test.each(['zsh', 'fish'] as const)('the script for %s has every flag, and quotes that match', async (shell) => {

@@ -20,7 +20,7 @@ interface Shape {
 
 const plugin: SubCommand = {
   name: 'plugin',
-  summary: 'list the plugins that are found, and what is wrong with those that are broken',
+  summary: 'list, check, install and remove plugins, and help to write them',
   load: async () => (await import('./plugin-command.ts')).pluginCommand(),
 }
 const version: SubCommand = {

@@ -109,12 +109,15 @@ async function programSections(program: Program): Promise<string[]> {
     ...own,
     commands,
     ...told.flatMap((command) => [
-      `### ${program} ${command.name()}`,
-      sentence(command),
-      usage(`${program} ${command.name()}`, command),
-      flagsTable(command),
+      ...commandParts('###', program, command),
+      ...command.commands.flatMap((sub) => commandParts('####', `${program} ${command.name()}`, sub)),
     ]),
   ].filter((part) => part !== '')
+}
+
+function commandParts(mark: string, above: string, command: Command): string[] {
+  const name = `${above} ${command.name()}`
+  return [`${mark} ${name}`, sentence(command), usage(name, command), flagsTable(command)]
 }
 
 function sentence(command: Command): string {
