@@ -1,4 +1,5 @@
 // Makes dist/: the bundle of the four programs, and the kit for plugin authors (`dragonfly-ts/source`).
+//   --child=DIR  makes only the program that plugins run in, in that directory (for tests)
 //   --quick  leaves out what only publishing needs (the type declarations)
 import { spawnSync } from 'node:child_process'
 import {
@@ -49,11 +50,20 @@ const shared = {
   plugins: [{ name: 'without-side-effects', setup: leaveOutWhatIsNotUsed }],
 }
 
+const childOnly = process.argv.find((arg) => arg.startsWith('--child='))?.slice('--child='.length)
+if (childOnly !== undefined) {
+  const { outputFiles } = await buildChild()
+  for (const { path, text } of outputFiles) put(join(childOnly, basename(path)), text)
+  process.exit(0)
+}
 mkdirSync(dist, { recursive: true })
 const programs = await bundle({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
 const kit = await buildKit()
+const child = await buildChild()
 // The entries come last: who starts meanwhile finds the old ones whole, or the new ones.
-const files = [...programs.outputFiles, ...kit.outputFiles].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))
+const files = [...programs.outputFiles, ...kit.outputFiles, ...child.outputFiles].sort(
+  (a, b) => Number(isEntry(a)) - Number(isEntry(b)),
+)
 for (const { path, text } of files) put(path, text)
 removeOldParts(new Set(files.map(({ path }) => basename(path))))
 if (!quick) {
@@ -61,7 +71,7 @@ if (!quick) {
   writeTypes(root)
 }
 buildSample()
-dateInputs([...Object.keys(programs.metafile.inputs), ...Object.keys(kit.metafile.inputs)])
+dateInputs([programs, kit, child].flatMap(({ metafile }) => Object.keys(metafile.inputs)))
 
 /** The bundler has told its mistakes on stderr: nothing of a stack is of use. */
 function bundle(options) {
@@ -83,6 +93,12 @@ function buildKit() {
     .filter(([, file]) => existsSync(join(root, file)))
   if (entries.length === 0) return { outputFiles: [], metafile: { inputs: {} } }
   return bundle({ ...shared, entryPoints: Object.fromEntries(entries), chunkNames: 'source-part-[hash]' })
+}
+
+/** The program that plugins run in. One file: under Node's permissions it may read that, and little else. */
+function buildChild() {
+  const entryPoints = { 'plugin-child': 'src/plugin/child/main.ts' }
+  return bundle({ ...shared, entryPoints, splitting: false })
 }
 
 /**

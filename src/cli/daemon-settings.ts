@@ -1,5 +1,6 @@
 import { flag, list, map, type SettingsOf, text } from '#core'
 import { daemonSettings } from '#daemon'
+import { pluginPolicySettings } from '#plugin'
 import { schedulerSettings } from '#scheduler'
 import { sourceSettings } from '#source'
 import { storageSettings } from '#storage'
@@ -27,6 +28,7 @@ export const daemonTree = {
   sources: sourceSettings,
   pluginDirs: list([], 'Directories to look for plugins in, before <workhome>/plugins.'),
   plugins: map('Options of plugins, a mapping per scheme; in the file only.'),
+  pluginPolicy: pluginPolicySettings,
   embeddedScheduler: schedulerSettings,
 }
 

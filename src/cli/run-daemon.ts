@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { isPortTaken } from '#api'
 import { Failure } from '#core'
 import { type Daemon, daemonMetrics, hostIdentity, startDaemon } from '#daemon'
+import { pluginMetrics } from '#plugin'
 import { aborted, type FileLock, lockFile, type Logger, Scope, untilStopped, VERSION } from '#runtime'
 import { type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import { openTaskStore } from '#storage'
@@ -35,7 +36,7 @@ export async function runDaemon(settings: DaemonTree, launched: boolean): Promis
   const dir = settings.storage.dir || join(workhome, 'storage')
   const store = scope.own(await openTaskStore({ dir, bufferBytes: settings.storage.bufferMemory, warn }))
   const storageLimits = { capacityBytes: settings.storage.capacity, idleMs: settings.storage.taskTtl }
-  const sources = openSources({ ...settings, workhome, log })
+  const { sources, plugins } = scope.own(openSources({ ...settings, workhome, log }))
   const embedded = settings.scheduler.addrs.length === 0 ? scope.own(await embedScheduler(settings, log)) : undefined
   const schedulers = embedded === undefined ? settings.scheduler.addrs : [embedded.address]
   const host = hostIdentity({ ...settings, seed: settings.seed || embedded !== undefined })
@@ -44,6 +45,7 @@ export async function runDaemon(settings: DaemonTree, launched: boolean): Promis
   )
 
   metrics?.add(daemonMetrics, daemon.samples)
+  metrics?.add(pluginMetrics, () => plugins.samples())
   if (embedded !== undefined) metrics?.add(schedulerMetrics, () => schedulerSamples(embedded.stats()))
   writePid(join(workhome, 'daemon.pid'), scope)
   const { uploadPort, piecePort } = daemon

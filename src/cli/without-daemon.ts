@@ -22,10 +22,12 @@ export async function withoutDaemon(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const log = logOf(order)
-  const { sources: settings, plugins } = loadSettings(daemonTree, { config: order.config, flags: {} })
+  const { sources: settings, plugins, pluginPolicy } = loadSettings(daemonTree, { config: order.config, flags: {} })
   const { pluginDirs, directories } = order
   keepStdout()
-  const sources = openSources({ sources: settings, plugins, pluginDirs, workhome: directories.workhome, log })
+  const { workhome } = directories
+  await using opened = openSources({ sources: settings, plugins, pluginPolicy, pluginDirs, workhome, log })
+  const { sources } = opened
   const result = await downloadDirectly(requestOf(order), { sources, log }, signal, {
     started(task, { start, end }, held) {
       const last = end ?? (task.contentLength === undefined ? undefined : task.contentLength - 1)

@@ -14,7 +14,7 @@ export const BROKEN_PLUGINS: readonly [what: string, text: string, reason: strin
     "import 'not-bundled'",
     "it cannot be loaded: Cannot find package 'not-bundled' imported from FILE; bundle what the plugin needs into its file",
   ],
-  ['never loads', 'await new Promise(() => {})', 'loading the module did not end within 0.3 s'],
+  ['never loads', 'await new Promise(() => {})', 'loading the module did not end within 0.5 s'],
   ['is empty', '', 'symbol DragonflyPluginInit not found: the module exports nothing'],
   [
     'exports another name',
@@ -28,7 +28,7 @@ export const BROKEN_PLUGINS: readonly [what: string, text: string, reason: strin
   ],
   ['init throws', init("throw new Error('no key')"), 'DragonflyPluginInit failed: no key'],
   ['init rejects', init("return Promise.reject(new Error('no key'))"), 'DragonflyPluginInit failed: no key'],
-  ['init never answers', init('return new Promise(() => {})'), 'DragonflyPluginInit did not end within 0.3 s'],
+  ['init never answers', init('return new Promise(() => {})'), 'DragonflyPluginInit did not end within 0.5 s'],
   ['init answers nothing', init(''), 'DragonflyPluginInit returned undefined, expected { client, metadata }'],
   ['init answers a text', init("return 'x'"), 'DragonflyPluginInit returned "x", expected { client, metadata }'],
   ['init has a trap', init("return { get metadata() { throw new Error('trap') } }"), 'reading metadata failed: trap'],
@@ -79,14 +79,10 @@ export const BROKEN_PLUGINS: readonly [what: string, text: string, reason: strin
     pluginText('bad', { metadata: metadata("apiVersion: '^2.0.0'") }),
     'plugin was built with a different version of the contract: metadata.apiVersion is "^2.0.0", expected a range with 1.0.0',
   ],
-  [
-    'no client',
-    pluginText('bad', { client: 'null' }),
-    'invalid client, not a ResourceClient: client is null, expected an object with a function download',
-  ],
+  ['no client', pluginText('bad', { client: 'null' }), 'invalid client: client is null, expected an object'],
   [
     'the client cannot download',
     pluginText('bad', { client: "{ download: 'later' }" }),
-    'invalid client, not a ResourceClient: client.download is "later", expected an object with a function download',
+    'invalid client, not a ResourceClient: expected an object with a function download',
   ],
 ]

@@ -5,18 +5,18 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BROKEN_PLUGINS } from './broken-plugins.ts'
 import { describe, oneLine, printableJson, thrownMessage } from './one-line.ts'
-import { bundledHost, dirWith, pluginText } from './test-host.ts'
+import { bundledHost, dirWith, pluginText, policyOf } from './test-host.ts'
 
-const { createPluginLoader, listPlugins, renderListing } = await bundledHost()
+const { createPluginHost, listPlugins, renderListing } = await bundledHost()
 
 /** What use and listing say of the plugin of the scheme `bad` in a directory. */
 async function bothSay(dir: string, options = {}): Promise<{ used: unknown; listed: readonly string[] }> {
   const dirs = [{ path: dir, given: true }]
-  const used = await createPluginLoader({ dirs, options, deadlineMs: 300, warn: () => undefined })
-    .load('bad')
-    .catch((error: unknown) => error)
-  const listing = renderListing(await listPlugins({ dirs, options, deadlineMs: 300 }))
-  expect(listing.stdout).toEqual([])
+  const how = { dirs, options, policy: policyOf({ startTimeout: 500 }), warn: () => undefined }
+  await using host = createPluginHost(how)
+  const used = await host.load('bad').catch((error: unknown) => error)
+  const listing = renderListing(await listPlugins(how))
+  expect(listing.stdout.filter((line) => !line.includes('location: in-tree'))).toEqual([])
   expect(listing.exitCode).toBe(1)
   return { used, listed: listing.stderr.slice(1) }
 }
@@ -83,7 +83,8 @@ test('options that are no mapping are refused', async () => {
   const dir = await dirWith({ 'd7y-resource-plugin-bad.mjs': pluginText('bad') })
   const { used } = await bothSay(dir, { bad: 'key' })
   expect(used).toMatchObject({
-    message: expect.stringContaining('its options in the configuration are "key", expected a mapping'),
+    code: 'config.invalid',
+    message: expect.stringContaining('plugins.bad: "key" is not a mapping'),
   })
 })
 

@@ -1,6 +1,7 @@
 import { opendir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { messageOf } from '#core'
+import { basename, join, resolve } from 'node:path'
+import { Failure, messageOf } from '#core'
+import { INSTALL_PREFIX } from './installed.ts'
 
 /** Where packages and administrators put plugins for every user of a machine. */
 export const SYSTEM_PLUGIN_DIR = '/usr/local/dragonfly/plugins'
@@ -93,6 +94,7 @@ async function searchDir(dir: PluginDir): Promise<SearchedDir> {
   let problem: SearchedDir['problem']
   try {
     for (const name of await entryNames(dir.path)) {
+      if (name.startsWith(INSTALL_PREFIX)) continue // what `plugin install` keeps there
       const folder = await isFolder(join(dir.path, name))
       const parsed = parsePluginName(name, folder)
       if (parsed === undefined) others.push({ name, folder })
@@ -139,4 +141,15 @@ function compare(a: string, b: string): number {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+/** The plugin at a path that a user named. Fails with `usage.invalid` when its name is no plugin's. */
+export async function foundAt(path: string): Promise<FoundPlugin> {
+  const whole = resolve(path)
+  const folder = await isFolder(whole)
+  const location = basename(whole)
+  const parsed = parsePluginName(location, folder)
+  if (parsed !== undefined) return { ...parsed, path: whole, location, folder }
+  const expected = 'a plugin is called d7y-resource-plugin-<scheme>.mjs (or .js, or is a folder without an ending)'
+  throw new Failure('usage.invalid', `${path} is no plugin by its name: ${expected}`)
 }

@@ -1,31 +1,37 @@
 import { mkdir, rename, rm, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import type { PluginLoader } from './index.ts'
-import { bodyText, bundledHost, dirWith, pluginText, put } from './test-host.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import type { PluginHost, PluginPolicy } from './index.ts'
+import { bodyText, bundledHost, dirWith, pluginText, policyOf, put } from './test-host.ts'
 
-const { createPluginLoader } = await bundledHost()
+const { createPluginHost } = await bundledHost()
 
 const NAME = 'd7y-resource-plugin-d7yfs.mjs'
-const COUNTING = 'globalThis.timesLoaded = (globalThis.timesLoaded ?? 0) + 1'
+/** A plugin tells that it is loaded by what it prints: it is another process. */
+const COUNTING = "console.log('loaded')"
 
-function loaderOf(dir: string, more: { options?: Record<string, unknown>; warnings?: string[] } = {}): PluginLoader {
-  const { options = {}, warnings = [] } = more
-  return createPluginLoader({
-    dirs: [{ path: dir, given: true }],
+interface Watched {
+  readonly options?: Record<string, unknown>
+  readonly policy?: Partial<PluginPolicy>
+  readonly warnings?: string[]
+  readonly printed?: string[]
+}
+
+function hostOf(dirs: string | readonly string[], more: Watched = {}): PluginHost {
+  const { options = {}, policy = {}, warnings = [], printed = [] } = more
+  const host = createPluginHost({
+    dirs: [dirs].flat().map((path) => ({ path, given: true })),
     options,
+    policy: policyOf(policy),
     warn: (message) => void warnings.push(message),
+    print: (_scheme, line) => void printed.push(line),
   })
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  return host
 }
 
-function timesLoaded(): number {
-  const times: unknown = Reflect.get(globalThis, 'timesLoaded')
-  Reflect.deleteProperty(globalThis, 'timesLoaded')
-  return typeof times === 'number' ? times : 0
-}
-
-async function bodyOf(loader: PluginLoader, scheme = 'd7yfs'): Promise<string> {
-  const plugin = await loader.load(scheme)
+async function bodyOf(host: PluginHost, scheme = 'd7yfs'): Promise<string> {
+  const plugin = await host.load(scheme)
   if (plugin === undefined) return 'no plugin'
   const url = `${scheme}://host:56001/path/to/resource`
   return bodyText(plugin.client, { url, headers: {}, signal: AbortSignal.timeout(10_000) })
@@ -33,28 +39,29 @@ async function bodyOf(loader: PluginLoader, scheme = 'd7yfs'): Promise<string> {
 
 test('a plugin is loaded when its scheme is first asked for, and once for all who ask', async () => {
   const dir = await dirWith({ [NAME]: pluginText('d7yfs', { before: COUNTING }) })
-  const loader = loaderOf(dir)
-  expect(timesLoaded()).toBe(0)
-  const plugins = await Promise.all([loader.load('d7yfs'), loader.load('D7YFS'), loader.load('d7yfs')])
-  expect(await loader.load('d7yfs')).toBe(plugins[0])
+  const printed: string[] = []
+  const host = hostOf(dir, { printed })
+  expect(printed).toEqual([])
+  const plugins = await Promise.all([host.load('d7yfs'), host.load('D7YFS'), host.load('d7yfs')])
+  expect(await host.load('d7yfs')).toBe(plugins[0])
   expect(new Set(plugins).size).toBe(1)
-  expect(timesLoaded()).toBe(1)
+  await expect.poll(() => printed).toEqual(['loaded'])
   const file = join(dir, NAME)
   expect(plugins[0]).toMatchObject({ name: `plugin d7yfs (${file})`, metadata: { name: 'd7yfs' }, file })
 })
 
 test('there is none for a scheme without a file, for what is no scheme, and for words that every object knows', async () => {
   const warnings: string[] = []
-  const loader = loaderOf(await dirWith({ [NAME]: pluginText('d7yfs') }), { warnings })
+  const host = hostOf(await dirWith({ [NAME]: pluginText('d7yfs') }), { warnings })
   for (const scheme of ['other', 'constructor', '', '../d7yfs', 'd7yfs.mjs', '__proto__'])
-    expect(await loader.load(scheme)).toBeUndefined()
+    expect(await host.load(scheme)).toBeUndefined()
   expect(warnings).toEqual([])
 })
 
 test('a plugin of the scheme "constructor" gets its own options, not what every object inherits', async () => {
   const client = '{ download: async () => ({ body: Buffer.from(JSON.stringify(options)) }) }'
   const dir = await dirWith({ 'd7y-resource-plugin-constructor.mjs': pluginText('constructor', { client }) })
-  expect(await bodyOf(loaderOf(dir), 'constructor')).toBe('{}')
+  expect(await bodyOf(hostOf(dir), 'constructor')).toBe('{}')
 })
 
 // G1 row 5: options given in the configuration arrive.
@@ -65,7 +72,7 @@ test('a plugin gets the options of its scheme, as a copy of its own', async () =
     '(options.keys.push("c"), {',
   )
   const options = { d7yfs: { keys: ['a', 'b'] }, other: { keys: [] } }
-  expect(await bodyOf(loaderOf(await dirWith({ [NAME]: text }), { options }))).toBe('a,b,c')
+  expect(await bodyOf(hostOf(await dirWith({ [NAME]: text }), { options }))).toBe('a,b,c')
   expect(options.d7yfs.keys).toEqual(['a', 'b'])
 })
 
@@ -73,9 +80,9 @@ test('a plugin gets the options of its scheme, as a copy of its own', async () =
 test('further methods of a client, and further keys of its metadata, are no mistake', async () => {
   const client = "{ download: async () => ({ body: Buffer.from('x') }), downloadWithExpireInfo() {}, close: 1 }"
   const metadata = "{ type: 'resource', name: 'd7yfs', scheme: 'd7yfs', apiVersion: '1.x', homepage: { url: 'x' } }"
-  const loader = loaderOf(await dirWith({ [NAME]: pluginText('d7yfs', { client, metadata }) }))
-  expect((await loader.load('d7yfs'))?.metadata).toMatchObject({ homepage: { url: 'x' } })
-  expect(await bodyOf(loader)).toBe('x')
+  const host = hostOf(await dirWith({ [NAME]: pluginText('d7yfs', { client, metadata }) }))
+  expect((await host.load('d7yfs'))?.metadata).toMatchObject({ homepage: { url: 'x' } })
+  expect(await bodyOf(host)).toBe('x')
 })
 
 test('a client may be an instance of a class, and init may answer later', async () => {
@@ -83,7 +90,7 @@ test('a client may be an instance of a class, and init may answer later', async 
     export async function DragonflyPluginInit() {
       return { client: new Client(), metadata: { type: 'resource', name: 'd7yfs', scheme: 'D7YFS' } }
     }`
-  expect(await bodyOf(loaderOf(await dirWith({ [NAME]: text })))).toBe('kept')
+  expect(await bodyOf(hostOf(await dirWith({ [NAME]: text })))).toBe('kept')
 })
 
 const SHAPES: [what: string, files: Record<string, string>][] = [
@@ -139,7 +146,7 @@ const SHAPES: [what: string, files: Record<string, string>][] = [
 ]
 
 test.each(SHAPES)('a plugin can be %s', async (_, files) => {
-  expect(await bodyOf(loaderOf(await dirWith(files)))).toBe('hello world')
+  expect(await bodyOf(hostOf(await dirWith(files)))).toBe('hello world')
 })
 
 function initText(): string {
@@ -152,10 +159,10 @@ function commonJs(exporting: string): string {
 
 test('a file that appears later is found', async () => {
   const dir = await dirWith()
-  const loader = loaderOf(join(dir, 'plugins'))
-  expect(await loader.load('d7yfs')).toBeUndefined()
+  const host = hostOf(join(dir, 'plugins'))
+  expect(await host.load('d7yfs')).toBeUndefined()
   await put(join(dir, 'plugins', NAME), pluginText('d7yfs'))
-  expect(await bodyOf(loader)).toBe('hello world')
+  expect(await bodyOf(host)).toBe('hello world')
 })
 
 test.each([
@@ -165,15 +172,16 @@ test.each([
   const file = `d7y-resource-plugin-d7yfs${suffix}`
   const broken = `${COUNTING};\n${pluginText('d7yfs', { metadata: "{ type: 'resource', name: 'wrong', scheme: 'd7yfs' }" })}`
   const dir = await dirWith({ [file]: written(broken) })
-  const loader = loaderOf(dir)
-  const first = await loader.load('d7yfs').catch((error: unknown) => error)
-  await expect(loader.load('d7yfs')).rejects.toBe(first)
-  await expect(loader.load('d7yfs')).rejects.toThrow('plugin name not match')
-  expect(timesLoaded()).toBe(1)
+  const printed: string[] = []
+  const host = hostOf(dir, { printed })
+  const first = await host.load('d7yfs').catch((error: unknown) => error)
+  await expect(host.load('d7yfs')).rejects.toBe(first)
+  await expect(host.load('d7yfs')).rejects.toThrow('plugin name not match')
+  await expect.poll(() => printed).toEqual(['loaded'])
 
   await put(join(dir, 'new'), written(pluginText('d7yfs')))
   await rename(join(dir, 'new'), join(dir, file))
-  expect(await bodyOf(loader)).toBe('hello world')
+  expect(await bodyOf(host)).toBe('hello world')
 })
 
 test('a file of the same size and date in the place of a broken one is still noticed', async () => {
@@ -181,37 +189,66 @@ test('a file of the same size and date in the place of a broken one is still not
   const dir = await dirWith({ [NAME]: good.replace("name: 'd7yfs'", "name: 'd7yfz'"), new: good })
   const date = new Date('2026-01-01')
   for (const file of [NAME, 'new']) await utimes(join(dir, file), date, date)
-  const loader = loaderOf(dir)
-  await expect(loader.load('d7yfs')).rejects.toThrow('plugin name not match')
+  const host = hostOf(dir)
+  await expect(host.load('d7yfs')).rejects.toThrow('plugin name not match')
   await rename(join(dir, 'new'), join(dir, NAME))
-  expect(await bodyOf(loader)).toBe('hello world')
+  expect(await bodyOf(host)).toBe('hello world')
 })
 
 test('when a broken plugin is taken away, the next directory serves its scheme', async () => {
   const [first, second] = [await dirWith({ [NAME]: 'broken' }), await dirWith({ [NAME]: pluginText('d7yfs') })]
-  const dirs = [first, second].map((path) => ({ path, given: true }))
-  const loader = createPluginLoader({ dirs, options: {}, warn: () => undefined })
-  await expect(loader.load('d7yfs')).rejects.toThrow(join(first, NAME))
+  const host = hostOf([first, second])
+  await expect(host.load('d7yfs')).rejects.toThrow(join(first, NAME))
   await rm(join(first, NAME))
-  expect(await bodyOf(loader)).toBe('hello world')
+  expect(await bodyOf(host)).toBe('hello world')
 })
 
 test('one broken plugin leaves the others alone', async () => {
   const dir = await dirWith({ [NAME]: pluginText('d7yfs'), 'd7y-resource-plugin-bad.mjs': 'throw new Error("x")' })
-  const loader = loaderOf(dir)
-  const [bad, good] = await Promise.allSettled([loader.load('bad'), loader.load('d7yfs')])
+  const host = hostOf(dir)
+  const [bad, good] = await Promise.allSettled([host.load('bad'), host.load('d7yfs')])
   expect([bad.status, good.status]).toEqual(['rejected', 'fulfilled'])
 })
 
-test('a loaded plugin goes on when its file is replaced or removed', async () => {
+test('a file that was replaced serves the next task, and who still has the old one is served too', async () => {
   const dir = await dirWith({ [NAME]: pluginText('d7yfs') })
-  const loader = loaderOf(dir)
-  const before = await loader.load('d7yfs')
-  await put(join(dir, NAME), 'broken')
-  expect(await loader.load('d7yfs')).toBe(before)
-  await rm(join(dir, NAME))
-  expect(await loader.load('d7yfs')).toBe(before)
+  const host = hostOf(dir)
+  const before = await host.load('d7yfs')
+  const client = "{ download: async () => ({ body: Buffer.from('hello again') }) }"
+  await put(join(dir, 'new'), pluginText('d7yfs', { client }))
+  await rename(join(dir, 'new'), join(dir, NAME))
+  await expect.poll(() => bodyOf(host), { timeout: 5000 }).toBe('hello again')
+  const request = { url: 'd7yfs://host/f', headers: {}, signal: AbortSignal.timeout(10_000) }
+  expect(await bodyText(before!.client, request)).toBe('hello world')
+  // Its process is let go of when nobody has asked it for a while; from then on the next one answers.
+  await expect.poll(() => bodyText(before!.client, request), { interval: 300, timeout: 5000 }).toBe('hello again')
+  expect(processesOf(host)).toBe(1)
 })
+
+test('a file that is replaced by a broken one leaves the old one serving, with one warning', async () => {
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs') })
+  const warnings: string[] = []
+  const host = hostOf(dir, { warnings })
+  await host.load('d7yfs')
+  await put(join(dir, NAME), 'broken')
+  await expect.poll(() => host.load('d7yfs').then(() => warnings), { timeout: 5000 }).toHaveLength(1)
+  expect(warnings[0]).toMatch(/it cannot be loaded: .*; the one that was loaded before goes on/)
+  expect(await bodyOf(host)).toBe('hello world')
+  expect(warnings).toHaveLength(1)
+})
+
+test('a plugin whose file is taken away is unloaded', async () => {
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs') })
+  const host = hostOf(dir)
+  await host.load('d7yfs')
+  await rm(join(dir, NAME))
+  await expect.poll(() => host.load('d7yfs'), { timeout: 5000 }).toBeUndefined()
+  await expect.poll(() => processesOf(host), { timeout: 5000 }).toBe(0)
+})
+
+function processesOf(host: PluginHost): number {
+  return host.samples().find(({ name }) => name === 'dragonfly_plugin_processes')?.value ?? 0
+}
 
 test('an operator is told once of a directory that cannot be used and of links that lead elsewhere', async () => {
   const real = await dirWith({ 'real.mjs': pluginText('d7yfs') })
@@ -220,9 +257,8 @@ test('an operator is told once of a directory that cannot be used and of links t
   await symlink(join(real, 'real.mjs'), join(dir, 'plugins', NAME))
   await symlink('inner.mjs', join(dir, 'plugins', 'd7y-resource-plugin-inner.mjs'))
   const warnings: string[] = []
-  const dirs = [join(dir, 'missing'), join(dir, 'file'), join(dir, 'plugins')].map((path) => ({ path, given: true }))
-  const loader = createPluginLoader({ dirs, options: {}, warn: (message) => void warnings.push(message) })
-  for (const scheme of ['d7yfs', 'inner', 'd7yfs', 'none', 'none']) await loader.load(scheme)
+  const host = hostOf([join(dir, 'missing'), join(dir, 'file'), join(dir, 'plugins')], { warnings })
+  for (const scheme of ['d7yfs', 'inner', 'd7yfs', 'none', 'none']) await host.load(scheme)
   expect(warnings).toEqual([
     `plugin directory ${join(dir, 'missing')} does not exist`,
     expect.stringMatching(/^plugin directory .*file cannot be read: ENOTDIR/),

@@ -1,81 +1,186 @@
-import type { Failure } from '#core'
-import type { LoadedPlugin, PluginOptions } from './check.ts'
-import { asBroken, checkPlugin } from './check.ts'
+import { Failure } from '#core'
+import type { Sample } from '#runtime'
+import type { ResourceClient, SourceRequest } from '#source'
+import { CallBook } from './apart/call-book.ts'
+import { asBroken, type PluginOptions } from './check.ts'
 import type { PluginEntry } from './entry.ts'
 import { locateEntry } from './entry.ts'
 import type { FoundPlugin, PluginDir } from './find.ts'
 import { findPlugins, isScheme } from './find.ts'
+import type { LoadedPlugin, OpenPlugin } from './open.ts'
+import { openPlugin } from './open.ts'
+import type { PluginPolicy } from './settings.ts'
 
-export interface PluginLoader {
+/** The resource plugins of a host that runs: each in a process of its own, and the newest state of its file. */
+export interface PluginHost extends AsyncDisposable {
   /**
    * The plugin of a scheme, loaded at the first call: calls at the same time share one load. Undefined when no
-   * directory has one, which may change at any time. Fails with `plugin.broken`, again and again without running the
-   * plugin, until its file changes.
+   * directory has one, which may change at any time. A file that was replaced is loaded anew; one that cannot be
+   * leaves the old one serving. Fails with `plugin.broken`, `plugin.refused` or `config.invalid`, again and again
+   * without running the plugin, until its file changes.
    */
   load(scheme: string): Promise<LoadedPlugin | undefined>
+  /** What was counted, for pluginMetrics. */
+  samples(): readonly Sample[]
 }
 
-export interface PluginLoaderDeps {
+export interface PluginHostDeps {
   readonly dirs: readonly PluginDir[]
   readonly options: PluginOptions
-  /** Told once of each thing an operator should know. */
+  readonly policy: PluginPolicy
+  /** Told of each thing an operator should know. */
   warn(message: string): void
-  readonly deadlineMs?: number
+  /** Each line that a plugin prints. */
+  print?(scheme: string, line: string): void
 }
 
-/** A plugin that did not work, and the state of its file then. */
-interface BrokenPlugin {
-  readonly path: string
-  readonly stamp: string
-  readonly failure: Failure
+/** Plugin files are looked at this often at most. */
+const LOOK_EVERY_MS = 200
+
+/** One state of a plugin's file, in use. */
+interface Generation {
+  readonly plugin: OpenPlugin
+  /** The plugin as it is handed out. */
+  readonly loaded: LoadedPlugin
+  /** Its process was let go of: who still holds it is served by the next one. */
+  gone: boolean
 }
 
-export function createPluginLoader(deps: PluginLoaderDeps): PluginLoader {
-  // All three hold one entry per plugin file at most: a scheme without a file leaves nothing behind.
-  const loaded = new Map<string, LoadedPlugin>()
-  const failed = new Map<string, BrokenPlugin>()
+/** What is known of one scheme that has, or had, a file. */
+interface Known {
+  current?: Generation
+  /** A file that did not work, in the state it had then. */
+  failed?: { readonly path: string; readonly stamp: string; readonly failure: Failure }
+  lookedAt: number
+}
+
+export function createPluginHost(deps: PluginHostDeps): PluginHost {
+  const known = new Map<string, Known>()
   const loading = new Map<string, Promise<LoadedPlugin | undefined>>()
+  const generations = new Set<Generation>()
+  const book = new CallBook()
   const warn = warnOnce((message) => deps.warn(message))
 
-  async function loadNow(scheme: string): Promise<LoadedPlugin | undefined> {
+  async function look(scheme: string): Promise<LoadedPlugin | undefined> {
+    const here = known.get(scheme) ?? { lookedAt: 0 }
+    const now = performance.now()
+    if (here.current !== undefined && now - here.lookedAt < LOOK_EVERY_MS) return here.current.loaded
     const found = await findOne(scheme, deps.dirs, warn)
     if (found === undefined) {
-      failed.delete(scheme)
+      known.delete(scheme)
+      retire(here.current)
       return undefined
     }
-    const entry = await locateEntry(found).catch((error: unknown) => {
-      throw asBroken(found, error)
-    })
-    const before = failed.get(scheme)
-    if (before?.path === found.path && before.stamp === entry.stamp) throw before.failure
-    const plugin = await check(found, entry)
-    failed.delete(scheme)
-    loaded.set(scheme, plugin)
-    return plugin
+    known.set(scheme, here)
+    here.lookedAt = now
+    return lookAt(found, here)
   }
 
-  async function check(found: FoundPlugin, entry: PluginEntry): Promise<LoadedPlugin> {
+  async function lookAt(found: FoundPlugin, here: Known): Promise<LoadedPlugin> {
+    const entry = await locateEntry(found).catch((error: unknown) => asBroken(found, error))
+    if (entry instanceof Failure) return goOn(here, entry)
+    const { current, failed } = here
+    if (current?.loaded.file === found.path && current.loaded.stamp === entry.stamp) return current.loaded
+    if (failed?.path === found.path && failed.stamp === entry.stamp) return goOn(here, failed.failure)
+    return replace(found, entry, here)
+  }
+
+  async function replace(found: FoundPlugin, entry: PluginEntry, here: Known): Promise<LoadedPlugin> {
     if (entry.outside) warn(`plugin ${found.path} is a link to ${entry.file}, outside of its plugin directory`)
+    const print = (line: string): void => deps.print?.(found.name, line)
     try {
-      return await checkPlugin(found, entry, deps)
+      const plugin = await openPlugin(found, { ...deps, book, print })
+      const before = here.current
+      here.current = generation(plugin)
+      delete here.failed
+      retire(before)
+      return here.current.loaded
     } catch (error) {
       const failure = asBroken(found, error)
-      failed.set(found.name, { path: found.path, stamp: entry.stamp, failure })
-      throw failure
+      here.failed = { path: found.path, stamp: entry.stamp, failure }
+      return goOn(here, failure)
     }
+  }
+
+  /** A file in the middle of being written must not take its scheme down; one that nobody may trust must. */
+  function goOn(here: Known, failure: Failure): LoadedPlugin {
+    if (here.current !== undefined && failure.code !== 'plugin.refused') {
+      warn(`${failure.message}; the one that was loaded before goes on`)
+      return here.current.loaded
+    }
+    retire(here.current)
+    delete here.current
+    throw failure
+  }
+
+  function generation(plugin: OpenPlugin): Generation {
+    const made: Generation = {
+      plugin,
+      loaded: { ...plugin, client: lastingClient(plugin.client, () => successor(made, plugin.scheme)) },
+      gone: false,
+    }
+    generations.add(made)
+    return made
+  }
+
+  async function successor(made: Generation, scheme: string): Promise<ResourceClient | undefined> {
+    return made.gone ? (await load(scheme))?.client : made.plugin.client
+  }
+
+  /** Its running tasks go on with it; when none has asked it anything for a while, it ends. */
+  function retire(old: Generation | undefined): void {
+    if (old === undefined) return
+    const { drainTimeout } = deps.policy
+    const timer = setInterval(
+      () => {
+        if (old.plugin.idleMs < drainTimeout) return
+        clearInterval(timer)
+        void end(old)
+      },
+      Math.max(20, drainTimeout / 10),
+    )
+    timer.unref()
+  }
+
+  async function end(old: Generation): Promise<void> {
+    old.gone = true
+    generations.delete(old)
+    await old.plugin[Symbol.asyncDispose]()
+  }
+
+  async function load(name: string): Promise<LoadedPlugin | undefined> {
+    const scheme = name.toLowerCase()
+    if (!isScheme(scheme)) return undefined
+    const running = loading.get(scheme) ?? look(scheme).finally(() => loading.delete(scheme))
+    loading.set(scheme, running)
+    return running
   }
 
   return {
-    async load(name) {
-      const scheme = name.toLowerCase()
-      if (!isScheme(scheme)) return undefined
-      const here = loaded.get(scheme)
-      if (here !== undefined) return here
-      const running = loading.get(scheme) ?? loadNow(scheme).finally(() => loading.delete(scheme))
-      loading.set(scheme, running)
-      return running
+    load,
+    samples: () => book.samples(),
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(loading.values())
+      await Promise.all([...generations].map(end))
     },
   }
+}
+
+/** The same client, for as long as anybody holds it: once its process was let go of, the next one answers. */
+function lastingClient(client: ResourceClient, now: () => Promise<ResourceClient | undefined>): ResourceClient {
+  const call = async (name: string, args: readonly unknown[]): Promise<unknown> => {
+    const method: unknown = Reflect.get(Object(await now()) as object, name)
+    if (typeof method !== 'function') throw new Failure('plugin.down', `the plugin was replaced by one without ${name}`)
+    const answer: unknown = await Reflect.apply(method, undefined, args)
+    return answer
+  }
+  const methods = Object.keys(client).map((name) => [name, (...args: unknown[]) => call(name, args)] as const)
+  const lasting = Object.fromEntries(methods) as unknown as ResourceClient
+  if (client.list === undefined) return lasting
+  async function* list(request: SourceRequest): ReturnType<NonNullable<ResourceClient['list']>> {
+    yield* (await now())?.list?.(request) ?? []
+  }
+  return Object.assign(lasting, { list })
 }
 
 async function findOne(
@@ -94,10 +199,14 @@ async function findOne(
     .find((plugin) => plugin.type === 'resource' && plugin.name === scheme)
 }
 
+/** Messages differ by file, reason and directory: a handful, but a host may run for months. */
+const MOST_TOLD = 1000
+
 function warnOnce(warn: (message: string) => void): (message: string) => void {
   const told = new Set<string>()
   return (message) => {
     if (told.has(message)) return
+    if (told.size >= MOST_TOLD) told.clear()
     told.add(message)
     warn(message)
   }

@@ -21,6 +21,8 @@ export interface ClientSourceOptions {
   readonly scheme: string
   /** Ours, and believed to keep the contract; false for a stranger's plugin. */
   readonly inTree: boolean
+  /** A stranger's that runs in another process: the client is our own stand-in for it. */
+  readonly apart?: boolean
   /** As messages name it. */
   readonly name?: string
   /** Told once of what a plugin cannot do, and of every failed `isExpired`. */
@@ -39,11 +41,11 @@ export interface InTreeRequest extends SourceRequest {
  * `source.*`. One try a call: retries and time limits are wrapped around.
  */
 export function sourceFromClient(client: ResourceClient, options: ClientSourceOptions): Source {
-  const { scheme, inTree, name = inTree ? scheme : `plugin ${scheme}`, warn } = options
+  const { scheme, inTree, apart = false, name = inTree ? scheme : `plugin ${scheme}`, warn } = options
   const ask = tolerantly(client, { name, inTree }, new Set<Ability>(), warn)
 
   const describe = (request: ReadRequest, signal: AbortSignal): Promise<Resource> => {
-    const context: FailureContext = { name, inTree, url: request.url }
+    const context: FailureContext = { name, inTree, apart, url: request.url }
     const requestFor = (range?: ByteRange): SourceRequest => sourceRequest(request, { range }, signal)
     return translated(describeClient(client, requestFor, ask, context), context, signal)
   }
@@ -53,7 +55,7 @@ export function sourceFromClient(client: ResourceClient, options: ClientSourceOp
     describe,
 
     async isExpired(request, info, signal) {
-      const context: FailureContext = { name, inTree, url: request.url }
+      const context: FailureContext = { name, inTree, apart, url: request.url }
       try {
         const asked = ask('isExpired', (client) => client.isExpired?.(sourceRequest(request, {}, signal), info))
         const expired = await translated(asked, context, signal)
@@ -67,7 +69,7 @@ export function sourceFromClient(client: ResourceClient, options: ClientSourceOp
     },
 
     async read(request, sink, options) {
-      const context: FailureContext = { name, inTree, url: request.url }
+      const context: FailureContext = { name, inTree, apart, url: request.url }
       using abort = linkedAbort(options.signal)
       try {
         return await readOnce(client, request, abortableSink(sink, abort.signal), options, context, abort.signal)

@@ -10,9 +10,10 @@ import { brokenAnswer, type FailureContext } from './source-failure.ts'
 export interface PourableBody {
   /**
    * Gives all bytes, or as many as the sink takes; resolves to their number. Settles soon after the request's signal
-   * aborts, and does not touch the sink after it settled.
+   * aborts, and does not touch the sink after it settled. `bytes` is what the body must have, where that is known: a
+   * body that has more fails before the last of them was given.
    */
-  pour(sink: ByteSink): Promise<number>
+  pour(sink: ByteSink, bytes?: number): Promise<number>
 }
 
 /** Chunks may come without ever waiting for anything: after so many, timers and signals have their turn. */
@@ -30,8 +31,9 @@ export async function pourBody(
   signal: AbortSignal,
 ): Promise<number> {
   if (types.isUint8Array(body)) return fill(sink, body)
+  const ours = context.inTree || context.apart === true
   const given =
-    context.inTree && isPourable(body) ? await body.pour(sink) : await pourChunks(body, bytes, sink, context, signal)
+    ours && isPourable(body) ? await body.pour(sink, bytes) : await pourChunks(body, bytes, sink, context, signal)
   if (bytes !== undefined && given < bytes && !sink.full) {
     throw brokenAnswer(`the body ended after ${given} of ${bytes} bytes`, context)
   }
@@ -98,6 +100,7 @@ function checkChunk(chunk: unknown, context: FailureContext): Uint8Array {
   throw brokenAnswer(`a chunk of the body is ${kindOf(chunk)}, expected a Uint8Array`, context)
 }
 
-function isPourable(body: object): body is PourableBody {
+/** True for bodies that pour themselves. A stranger's object can look like one: ask only of our own. */
+export function isPourable(body: object): body is PourableBody {
   return typeof (body as { pour?: unknown }).pour === 'function'
 }

@@ -15,6 +15,8 @@ export interface LoadedClient {
   readonly client: ResourceClient
   /** As messages name it: `plugin d7yfs (/path/d7y-resource-plugin-d7yfs.mjs)`. */
   readonly name: string
+  /** It runs in another process, and `client` stands in for it. */
+  readonly apart?: boolean
 }
 
 export interface SourcesOptions {
@@ -36,10 +38,10 @@ export function createSources(options: SourcesOptions): Sources {
   /** One source per client, for as long as the loader keeps that client: warnings come once, not once a read. */
   const fromPlugin = new WeakMap<ResourceClient, Source>()
 
-  const wrapped = (scheme: string, { client, name }: LoadedClient): Source => {
+  const wrapped = (scheme: string, { client, name, apart = false }: LoadedClient): Source => {
     const known = fromPlugin.get(client)
     if (known?.scheme === scheme) return known
-    const bare = sourceFromClient(client, { scheme, inTree: false, name, warn: options.warn })
+    const bare = sourceFromClient(client, { scheme, inTree: false, apart, name, warn: options.warn })
     const source = withPolicy(bare, options.settings)
     fromPlugin.set(client, source)
     return source

@@ -17,6 +17,8 @@ export interface FailureContext {
   /** As messages name the source: `plugin d7yfs`. */
   readonly name: string
   readonly inTree: boolean
+  /** A stranger's, but the objects that are handed around are our own: it runs in another process. */
+  readonly apart?: boolean
   readonly url: string
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Failure } from '#core'
+import { Failure, type FailureCode } from '#core'
 import { abortFailure } from './abort.ts'
 import { ReadProgress } from './read-progress.ts'
 import { isLasting, retryAfterMs } from './source-failure.ts'
@@ -68,10 +68,17 @@ async function readOn(
   }
 }
 
+const TRANSIENT: ReadonlySet<string> = new Set<FailureCode>([
+  'source.unreachable',
+  'source.broken',
+  'plugin.crashed',
+  'plugin.hung',
+])
+
 /** Only what the source did: a sink that fails would fail again. Another version is for the caller to begin with anew. */
 function isTransient(error: unknown): error is Failure {
   if (!(error instanceof Failure) || isLasting(error)) return false
-  return error.code === 'source.unreachable' || error.code === 'source.broken'
+  return TRANSIENT.has(error.code)
 }
 
 async function pause(failures: number, error: Failure, policy: RetryPolicy, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,210 @@
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure } from '#core'
+import { SourceError, type SourceErrorCode } from '#source'
+import { decodeHeader, decodeMessage, encodeMessage, FRAME, FRAME_HEADER_BYTES, type FrameHeader } from './frames.ts'
+import type { ErrorMessage, Question } from './messages.ts'
+import type { PluginProcess } from './plugin-process.ts'
+
+/** Who takes the bytes of a body. Memory handed out is left alone until the next read (see DirectConnection). */
+export interface BodyReader {
+  /** Where the next bytes go, at most `most` of them. */
+  space(most: number): Uint8Array
+  /** False: no more until `resume`. Throws to end the call. */
+  took(length: number): boolean
+  ended(): void
+  failed(error: unknown): void
+}
+
+/** How long the reason of a process's end may come after its connections broke. */
+const ENDING_MS = 1000
+
+/**
+ * One question to a plugin's process, and what it answers. A connection of its own: the kernel keeps the two sides in
+ * step, and hanging up tells the plugin that nobody listens any more.
+ */
+export class Call {
+  readonly #plugin: PluginProcess
+  readonly #socket: Socket
+  readonly #signal: AbortSignal
+  readonly #onClose: () => void
+  readonly #onAbort = (): void => void this.#socket.destroy()
+  /** The header or message that is being read, and how much of it is there. */
+  #wanted = new Uint8Array(FRAME_HEADER_BYTES)
+  #have = 0
+  #frame: FrameHeader | undefined
+  /** Bytes of the body still to come in this frame. */
+  #left = 0
+  #body: BodyReader | undefined
+  /** Nobody takes the body yet: the next read gets one byte, because its memory is asked for now. */
+  readonly #single = new Uint8Array(1)
+  #usesSingle = false
+  readonly #messages: unknown[] = []
+  #wake: () => void = () => undefined
+  #over: { readonly error: unknown } | undefined
+
+  constructor(plugin: PluginProcess, question: Question, how: { signal: AbortSignal; onClose(): void }) {
+    const { signal } = how
+    this.#plugin = plugin
+    this.#signal = signal
+    this.#onClose = () => how.onClose()
+    const onread = { buffer: () => this.#space(), callback: (length: number) => this.#arrived(length) }
+    this.#socket = connect({ path: plugin.socket, onread })
+    this.#socket.on('error', () => undefined)
+    this.#socket.once('close', () => void this.#closed())
+    if (signal.aborted) this.#socket.destroy()
+    else signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#socket.write(encodeMessage(FRAME.json, question))
+  }
+
+  /** The next message; undefined at the end. Fails with what the plugin threw, or `plugin.crashed`, `plugin.hung`. */
+  async message(): Promise<unknown> {
+    for (;;) {
+      if (this.#messages.length > 0) {
+        const message = this.#messages.shift()
+        this.#socket.resume()
+        return message
+      }
+      if (this.#over !== undefined) {
+        if (this.#over.error === undefined) return undefined
+        throw this.#over.error
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  /** Gives the rest of the call, a body, to a reader. */
+  readTo(body: BodyReader): void {
+    this.#body = body
+    if (this.#over !== undefined) this.#tellEnd()
+    else this.#socket.resume()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** Hangs up. What was not read is lost. */
+  close(): void {
+    this.#finish({ error: undefined })
+  }
+
+  #space(): Uint8Array {
+    this.#usesSingle = false
+    if (this.#over !== undefined) return this.#single
+    if (this.#left === 0) return this.#wanted.subarray(this.#have)
+    if (this.#body === undefined) {
+      this.#usesSingle = true
+      return this.#single
+    }
+    try {
+      return this.#body.space(this.#left)
+    } catch (error) {
+      this.#finish({ error })
+      return this.#single
+    }
+  }
+
+  #arrived(length: number): boolean {
+    if (this.#over !== undefined) return false
+    try {
+      return this.#left > 0 ? this.#bodyArrived(length) : this.#messageArrived(length)
+    } catch (error) {
+      this.#finish({ error })
+      return false
+    }
+  }
+
+  #bodyArrived(length: number): boolean {
+    const body = this.#body
+    if (body === undefined) return false
+    if (this.#usesSingle) body.space(1).set(this.#single)
+    this.#left -= length
+    return body.took(length) && this.#over === undefined
+  }
+
+  #messageArrived(length: number): boolean {
+    this.#have += length
+    if (this.#have < this.#wanted.length) return true
+    if (this.#frame === undefined) return this.#headerArrived(decodeHeader(this.#wanted))
+    const { kind } = this.#frame
+    const message = decodeMessage(this.#wanted)
+    this.#expect(FRAME_HEADER_BYTES, undefined)
+    if (kind === FRAME.error) throw thrownBy(message)
+    this.#messages.push(message)
+    this.#wake()
+    return false // until somebody took it: a listing goes at the pace of its reader
+  }
+
+  #headerArrived(frame: FrameHeader | undefined): boolean {
+    if (frame === undefined) throw new Failure('plugin.crashed', 'it does not keep the protocol of its host')
+    this.#expect(FRAME_HEADER_BYTES, undefined)
+    if (frame.kind === FRAME.end) {
+      this.#finish({ error: undefined })
+      return false
+    }
+    if (frame.kind !== FRAME.bytes) {
+      this.#expect(frame.length, frame)
+      return true
+    }
+    this.#left = frame.length
+    return this.#body !== undefined || frame.length === 0
+  }
+
+  #expect(bytes: number, frame: FrameHeader | undefined): void {
+    this.#wanted = new Uint8Array(bytes)
+    this.#have = 0
+    this.#frame = frame
+  }
+
+  /** The process hung up before the call was over: it ended, or is no better than if it had. */
+  async #closed(): Promise<void> {
+    if (this.#over !== undefined) return
+    if (this.#signal.aborted) return this.#finish({ error: this.#signal.reason as unknown })
+    const gone = await Promise.race([this.#plugin.ended, sleep(ENDING_MS, undefined, { ref: false })])
+    const { code, what } = gone ?? { code: 'plugin.crashed' as const, what: 'it hung up in the middle of an answer' }
+    this.#finish({ error: new Failure(code, what) })
+  }
+
+  #finish(over: { readonly error: unknown }): void {
+    if (this.#over !== undefined) return
+    this.#over = over
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#socket.destroy()
+    this.#onClose()
+    this.#wake()
+    this.#tellEnd()
+  }
+
+  #tellEnd(): void {
+    const body = this.#body
+    this.#body = undefined
+    if (this.#over?.error === undefined) body?.ended()
+    else body?.failed(this.#over.error)
+  }
+}
+
+/** Whether the process reacts within the time. */
+export async function ping(plugin: PluginProcess, timeoutMs: number): Promise<boolean> {
+  const call = new Call(plugin, { ask: 'ping' }, { signal: AbortSignal.timeout(timeoutMs), onClose() {} })
+  try {
+    await call.message()
+    return true
+  } catch {
+    return plugin.ending !== undefined // somebody else has found out
+  } finally {
+    call.close()
+  }
+}
+
+/** What a plugin threw, as an error of ours: by its code where it has one that a source may have. */
+function thrownBy(message: unknown): Error {
+  const { code, message: text, retryAfterMs, lasting } = Object(message) as ErrorMessage
+  const said = typeof text === 'string' ? text : 'it does not say why'
+  if (code === 'config.invalid') return new Failure('config.invalid', said)
+  if (typeof code !== 'string' || !code.startsWith('source.')) return new Error(said)
+  return new SourceError(code as SourceErrorCode, said, {
+    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+    lasting: lasting === true,
+  })
+}

@@ -1,0 +1,148 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { Failure, messageOf } from '#core'
+import { Prints } from './prints.ts'
+
+export interface ProcessOptions {
+  /** As messages name the plugin. */
+  readonly name: string
+  /** Flags for Node before the program: permissions. */
+  readonly execArgv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly memoryBytes: number
+  /** How long it may take until it can be asked. */
+  readonly startTimeoutMs: number
+  print(line: string): void
+}
+
+/** Why a process is no more: what befell it, in words that follow the plugin's name. */
+export interface Ending {
+  readonly code: 'plugin.crashed' | 'plugin.hung'
+  readonly what: string
+}
+
+const READY_FD = 3
+/** A plugin's own threads for files and look-ups; Node's four cost memory that most plugins never use. */
+const POOL_THREADS = '4'
+
+/** The program that runs plugins. Sources that a test runner runs as they are use the built one. */
+export const CHILD_FILE = fileURLToPath(
+  import.meta.url.endsWith('.ts')
+    ? new URL('../../../dist/plugin-child.mjs', import.meta.url)
+    : new URL('./plugin-child.mjs', import.meta.url),
+)
+
+const alive = new Set<PluginProcess>()
+process.on('exit', () => alive.forEach((plugin) => plugin.kill({ code: 'plugin.crashed', what: 'its host ended' })))
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>
+
+/** One process with one plugin in it. It is asked over `socket`, and ends with its host. */
+export class PluginProcess {
+  readonly socket: string
+  readonly pid: number
+  /** Resolves when the process is gone. */
+  readonly ended: Promise<Ending>
+  readonly #child: Child
+  #ending: Ending | undefined
+
+  private constructor(child: Child, pid: number, dir: string) {
+    this.socket = join(dir, 's')
+    this.pid = pid
+    this.#child = child
+    this.ended = once(child, 'exit').then(([code, signal]) => {
+      alive.delete(this)
+      rmSync(dir, { recursive: true, force: true })
+      this.#ending ??= { code: 'plugin.crashed', what: `its process ended (${String(signal ?? `exit code ${code}`)})` }
+      return this.#ending
+    })
+    alive.add(this)
+  }
+
+  /** Why the process ended, or is about to. */
+  get ending(): Ending | undefined {
+    return this.#ending
+  }
+
+  /** Ends the process at once, whatever it is at. */
+  kill(ending: Ending): void {
+    this.#ending ??= ending
+    this.#end()
+  }
+
+  /** The programs that it may have started go with it: it leads a group of its own. */
+  #end(): void {
+    try {
+      process.kill(-this.pid, 'SIGKILL')
+    } catch {
+      this.#child.kill('SIGKILL')
+    }
+  }
+
+  /** Lets the process end by itself; one that does not is killed. */
+  async close(graceMs = 1000): Promise<void> {
+    this.#ending ??= { code: 'plugin.crashed', what: 'it was let go of' }
+    this.#child.stdin.end()
+    const timer = setTimeout(() => this.#end(), graceMs)
+    await this.ended
+    clearTimeout(timer)
+  }
+
+  /** Starts the process and waits until it can be asked. Fails with `plugin.crashed` or `plugin.hung`. */
+  static async start(options: ProcessOptions): Promise<PluginProcess> {
+    if (!existsSync(CHILD_FILE)) throw new Failure('internal', `${CHILD_FILE} is missing: build it first`)
+    const dir = mkdtempSync(join(tmpdir(), 'dragonfly-plugin-'))
+    const child = spawnChild(options, dir)
+    if (child.pid === undefined) {
+      const [error] = (await once(child, 'error')) as [unknown]
+      rmSync(dir, { recursive: true, force: true })
+      throw new Failure('plugin.crashed', `its process cannot be started: ${messageOf(error)}`, { cause: error })
+    }
+    child.on('error', () => undefined)
+    const started = new PluginProcess(child, child.pid, dir)
+    volunteerForOom(child.pid)
+    const prints = new Prints(options.print)
+    prints.follow(child.stdout)
+    prints.follow(child.stderr)
+    await started.#untilReady(options.startTimeoutMs)
+    return started
+  }
+
+  async #untilReady(timeoutMs: number): Promise<void> {
+    const ready = this.#child.stdio[READY_FD] as Readable
+    const late: Ending = { code: 'plugin.hung', what: `its process was not ready within ${timeoutMs / 1000} s` }
+    const timer = setTimeout(() => this.kill(late), timeoutMs)
+    const [byte] = await Promise.race([once(ready, 'data'), this.ended.then((): unknown[] => [])])
+    clearTimeout(timer)
+    ready.destroy()
+    if (byte !== undefined) return
+    const { code, what } = await this.ended
+    throw new Failure(code, what)
+  }
+}
+
+/** A session of its own: what a terminal sends to its foreground (Ctrl-C) is for the host alone. */
+function spawnChild({ name, execArgv, env, memoryBytes }: ProcessOptions, dir: string): Child {
+  const heapMiB = Math.max(16, Math.floor(memoryBytes / 2 ** 20))
+  const args = [...execArgv, `--max-old-space-size=${heapMiB}`, CHILD_FILE, join(dir, 's'), name]
+  return spawn(process.execPath, args, {
+    cwd: dir,
+    detached: true,
+    env: { UV_THREADPOOL_SIZE: POOL_THREADS, ...env },
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+  }) as Child
+}
+
+/** When the machine runs out of memory, a plugin goes before anything else. Linux only; a wish, no more. */
+function volunteerForOom(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, '1000')
+  } catch {
+    // There is no such thing here.
+  }
+}

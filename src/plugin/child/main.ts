@@ -1,0 +1,41 @@
+import { once } from 'node:events'
+import { writeSync } from 'node:fs'
+import { createServer } from 'node:net'
+import process from 'node:process'
+import { serveCall } from './serve-call.ts'
+
+/** Where the host waits for one byte: that this process can be asked. */
+const READY_FD = 3
+
+/**
+ * The process of one plugin: `plugin-child SOCKET NAME`. It listens on the socket until its host goes away, which it
+ * notices by the end of its stdin. What the plugin does wrong beside its calls is told on stderr, and stops nothing.
+ */
+async function main(): Promise<void> {
+  const [socket = ''] = process.argv.slice(2)
+  process.stdin.on('end', leave).on('error', leave).resume()
+  process.on('uncaughtException', tellStray)
+  process.on('unhandledRejection', tellStray)
+  const server = createServer({ allowHalfOpen: true }, (connection) => serveCall(connection))
+  server.listen(socket)
+  await once(server, 'listening')
+  writeSync(READY_FD, '.')
+}
+
+/** Taken before a plugin can put something else in its place. */
+const exit = process.exit.bind(process)
+
+function leave(): void {
+  exit(0)
+}
+
+function tellStray(error: unknown): void {
+  try {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    writeSync(2, `something failed beside its calls: ${text.slice(0, 4096)}\n`)
+  } catch {
+    // An error that cannot even be told.
+  }
+}
+
+await main()

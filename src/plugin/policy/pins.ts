@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { Failure } from '#core'
+
+/** SHA-256 of a file, in hex. */
+export async function sha256Of(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex')
+}
+
+/** Fails with `plugin.refused` when the configuration pins a scheme to another file. */
+export function checkPin(scheme: string, sha256: string, pins: Readonly<Record<string, unknown>>): void {
+  if (!Object.hasOwn(pins, scheme)) return
+  const pin = pins[scheme]
+  const hex = typeof pin === 'string' ? pin.toLowerCase().replace(/^sha256:/, '') : ''
+  if (!/^[0-9a-f]{64}$/.test(hex))
+    throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${JSON.stringify(pin)} is no SHA-256 in hex`)
+  if (hex === sha256) return
+  throw new Failure(
+    'plugin.refused',
+    `its SHA-256 is ${sha256}, but pluginPolicy.pins.${scheme} says ${hex}: put the pinned file back, or change the pin`,
+  )
+}
