@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander'
 import { DAEMON_ALIASES, daemonTree } from './daemon-settings.ts'
+import { addPluginFlags, type PluginFlags } from './plugin-flags.ts'
 import { loadSettings, settingFlags } from './setting-flags.ts'
 
-interface DaemonFlags {
+interface DaemonFlags extends PluginFlags {
   readonly config?: string
   readonly launcher?: string
 }
@@ -21,9 +22,10 @@ export function daemonCommand(name: string, { seed }: { readonly seed: boolean }
     .option('--config <file>', 'YAML file with settings; flags count more')
     .addOption(new Option('--launcher <pid>', 'dfget that starts this daemon').hideHelp())
   const flags = settingFlags(command, daemonTree, DAEMON_ALIASES)
-  return command.action(async ({ config, launcher }: DaemonFlags) => {
+  addPluginFlags(command)
+  return command.action(async ({ config, launcher, ...plugins }: DaemonFlags) => {
     const preset = { seed, ...(launcher === undefined ? {} : { aliveTime: LAUNCHED_ALIVE_TIME }) }
-    const settings = loadSettings(daemonTree, { preset, config, flags: flags() })
+    const settings = loadSettings(daemonTree, { preset, config, flags: flags(), plugins })
     const { runDaemon } = await import('./run-daemon.ts')
     await runDaemon(settings, launcher !== undefined)
   })

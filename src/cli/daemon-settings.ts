@@ -20,22 +20,27 @@ export const processSettings = {
   },
 }
 
+/** Where plugins are, what they are told, and what they may. */
+const pluginSettings = {
+  pluginDirs: list([], 'Directories to look for plugins in, before <workhome>/plugins.'),
+  plugins: map('Options of plugins, a mapping per scheme; also by DRAGONFLY_PLUGINS and --plugin-option.'),
+  pluginPolicy: pluginPolicySettings,
+}
+
 /** Every setting of a daemon, from the parts that obey them. */
 export const daemonTree = {
   ...processSettings,
   ...daemonSettings,
   storage: storageSettings,
   sources: sourceSettings,
-  pluginDirs: list([], 'Directories to look for plugins in, before <workhome>/plugins.'),
-  plugins: map('Options of plugins, a mapping per scheme; in the file only.'),
-  pluginPolicy: pluginPolicySettings,
+  ...pluginSettings,
   embeddedScheduler: schedulerSettings,
 }
 
 export type DaemonTree = SettingsOf<typeof daemonTree>
 
 /** Every setting of a scheduler that runs by itself. */
-export const schedulerTree = { ...processSettings, ...schedulerSettings }
+export const schedulerTree = { ...processSettings, ...pluginSettings, ...schedulerSettings }
 
 export type SchedulerTree = SettingsOf<typeof schedulerTree>
 

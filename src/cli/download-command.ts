@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { optionHelp } from './option-help.ts'
+import { addPluginFlags } from './plugin-flags.ts'
 import type { DownloadFlags } from './order.ts'
 
 const repeat = (value: string, before: readonly string[]): readonly string[] => [...before, value]
@@ -10,7 +11,7 @@ const repeatOrList = (value: string, before: readonly string[]): readonly string
 
 /** `dfget URL -O FILE`. */
 export function downloadCommand(): Command {
-  return new Command('dfget')
+  const command = new Command('dfget')
     .description('Downloads one file through the swarm, or from its origin where there is no swarm.')
     .configureHelp({ optionDescription: optionHelp })
     .usage('[options] <url> -O <path>')
@@ -42,4 +43,5 @@ export function downloadCommand(): Command {
       const { runDownload } = await import('./run-download.ts')
       await runDownload(flags, url)
     })
+  return addPluginFlags(command)
 }

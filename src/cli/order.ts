@@ -11,6 +11,7 @@ import {
   type RangeRequest,
 } from '#core'
 import { type Directories, redactUrl } from '#runtime'
+import type { PluginFlags } from './plugin-flags.ts'
 
 /** What stands behind `dfget`'s flags, as the command line gives it. */
 export interface DownloadFlags {
@@ -36,6 +37,8 @@ export interface DownloadFlags {
   readonly pluginDir: readonly string[]
   readonly config?: string
   readonly json: boolean
+  readonly pluginOption: readonly string[]
+  readonly pluginGrant: readonly string[]
 }
 
 export type Pattern = 'p2p' | 'cdn' | 'source'
@@ -60,6 +63,8 @@ export interface Order {
   readonly directories: Directories
   readonly schedulers: readonly string[]
   readonly pluginDirs: readonly string[]
+  /** Options and grants of plugins, as they stand on the command line. */
+  readonly plugins: PluginFlags
   readonly config: string | undefined
   readonly callsystem: string
   /** Undefined: only where somebody looks on. */
@@ -110,6 +115,7 @@ export function readOrder(
     directories: places,
     schedulers: flags.scheduler,
     pluginDirs: flags.pluginDir.map((path) => resolve(cwd, path)),
+    plugins: { pluginOption: flags.pluginOption, pluginGrant: flags.pluginGrant },
     config: flags.config === undefined ? undefined : resolve(cwd, flags.config),
     callsystem: flags.callsystem,
     showProgress: flags.showProgress,

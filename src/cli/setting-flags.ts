@@ -9,6 +9,8 @@ import {
   type SettingsOf,
 } from '#core'
 import { readConfig } from '#runtime'
+import type { PluginFlags } from './plugin-flags.ts'
+import { pluginLayer } from './plugin-layers.ts'
 
 /** Short flags for the settings that are given most: flag without dashes → dotted key. */
 export type Aliases = Readonly<Record<string, string>>
@@ -44,11 +46,19 @@ export function flagName(key: string): string {
 /** Checked settings from what the program presets, a YAML file and flags; the later counts more. */
 export function loadSettings<D extends Declarations>(
   declarations: D,
-  layers: { readonly preset?: unknown; readonly config?: string | undefined; readonly flags: unknown },
+  layers: {
+    readonly preset?: unknown
+    readonly config?: string | undefined
+    readonly flags: unknown
+    /** For a program that has plugins. */
+    readonly plugins?: PluginFlags
+  },
 ): SettingsOf<D> {
   const file = layers.config === undefined ? undefined : readConfig(layers.config)
+  const merged = layers.plugins && pluginLayer(file?.values, layers.plugins, process.env)
+  const plugins = merged && { plugins: merged.plugins, pluginPolicy: { grants: merged.grants } }
   try {
-    return resolveSettings(declarations, [layers.preset, file?.values, layers.flags])
+    return resolveSettings(declarations, [layers.preset, file?.values, layers.flags, plugins])
   } catch (error) {
     if (file === undefined || !(error instanceof Failure)) throw error
     const lines = error.message.split('\n').map((line) => `${file.place(line.slice(0, line.indexOf(':')))}: ${line}`)

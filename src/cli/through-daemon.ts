@@ -18,13 +18,20 @@ export async function throughDaemon(
   const ask = { onlooker: options.onlooker, write: options.write, socket }
   if (!(await isDaemonUp(socket))) {
     const { wakeDaemon } = await import('./wake-daemon.ts')
-    const { directories, schedulers, pluginDirs, config, verbose } = order
+    const { directories, schedulers, pluginDirs, plugins, config, verbose } = order
     const isUp = (): Promise<boolean> => isDaemonUp(socket)
-    await wakeDaemon({ directories, schedulers, pluginDirs, config, verbose, command: launcher(), isUp }, signal)
-  } else if (order.schedulers.length > 0 || order.pluginDirs.length > 0 || order.config !== undefined) {
-    options.warn('a daemon runs already: --scheduler, --plugin-dir and --config are for one that is started')
+    const started = { directories, schedulers, pluginDirs, plugins, config, verbose, command: launcher(), isUp }
+    await wakeDaemon(started, signal)
+  } else if (tellsDaemon(order)) {
+    options.warn('a daemon runs already: --scheduler, --config and --plugin-… are for one that is started')
   }
   return askDaemon(order, ask, signal)
+}
+
+/** The command line has what only a daemon that is started can heed. */
+function tellsDaemon({ schedulers, pluginDirs, plugins, config }: Order): boolean {
+  const given = [schedulers, pluginDirs, plugins.pluginOption, plugins.pluginGrant]
+  return config !== undefined || given.some((list) => list.length > 0)
 }
 
 /** This very program. */

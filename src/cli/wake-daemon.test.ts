@@ -51,7 +51,7 @@ const [workhome, standIn] = process.argv.slice(2)
 const how = await wakeDaemon({
   directories: { workhome, logdir: workhome + '/logs' },
   command: [process.execPath, standIn],
-  schedulers: [], pluginDirs: [], config: undefined, verbose: false,
+  schedulers: [], pluginDirs: [], plugins: { pluginOption: [], pluginGrant: [] }, config: undefined, verbose: false,
   isUp: () => isDaemonUp(socketPath(workhome)),
 }, new AbortController().signal)
 console.log(how)`
@@ -64,6 +64,7 @@ function options(more: Partial<WakeOptions> = {}): WakeOptions {
     command: [process.execPath, standIn],
     schedulers: [],
     pluginDirs: [],
+    plugins: { pluginOption: [], pluginGrant: [] },
     config: undefined,
     verbose: false,
     isUp: () => isDaemonUp(socketPath(workhome)),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure, makeDirs, messageOf } from '#core'
 import { type Directories, lockFile } from '#runtime'
+import type { PluginFlags } from './plugin-flags.ts'
 
 export interface WakeOptions {
   readonly directories: Directories
@@ -11,6 +12,7 @@ export interface WakeOptions {
   readonly command: readonly [program: string, ...args: string[]]
   readonly schedulers: readonly string[]
   readonly pluginDirs: readonly string[]
+  readonly plugins: PluginFlags
   readonly config: string | undefined
   readonly verbose: boolean
   /** Whether a daemon answers on the socket. */
@@ -90,6 +92,8 @@ function daemonArguments(options: WakeOptions): string[] {
     `--logdir=${logdir}`,
     `--launcher=${process.pid}`,
     ...options.pluginDirs.map((path) => `--plugin-dir=${path}`),
+    ...options.plugins.pluginOption.map((option) => `--plugin-option=${option}`),
+    ...options.plugins.pluginGrant.map((grant) => `--plugin-grant=${grant}`),
     ...options.schedulers.map((address) => `--scheduler=${address}`),
     ...(options.config === undefined ? [] : [`--config=${options.config}`]),
     ...(options.verbose ? ['--verbose'] : []),

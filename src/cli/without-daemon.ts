@@ -22,7 +22,15 @@ export async function withoutDaemon(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const log = logOf(order)
-  const { sources: settings, plugins, pluginPolicy } = loadSettings(daemonTree, { config: order.config, flags: {} })
+  const {
+    sources: settings,
+    plugins,
+    pluginPolicy,
+  } = loadSettings(daemonTree, {
+    config: order.config,
+    flags: {},
+    plugins: order.plugins,
+  })
   const { pluginDirs, directories } = order
   keepStdout()
   const { workhome } = directories

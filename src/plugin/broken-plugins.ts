@@ -72,12 +72,12 @@ export const BROKEN_PLUGINS: readonly [what: string, text: string, reason: strin
   [
     'apiVersion is no range',
     pluginText('bad', { metadata: metadata("apiVersion: 'new'") }),
-    'metadata.apiVersion is "new", expected a semver range such as "^1.0.0"',
+    'metadata.apiVersion is "new", expected a semver range such as "^1.1.0"',
   ],
   [
     'made for another contract',
     pluginText('bad', { metadata: metadata("apiVersion: '^2.0.0'") }),
-    'plugin was built with a different version of the contract: metadata.apiVersion is "^2.0.0", expected a range with 1.0.0',
+    'plugin was built with a different version of the contract: metadata.apiVersion is "^2.0.0", expected a range with 1.1.0',
   ],
   ['no client', pluginText('bad', { client: 'null' }), 'invalid client: client is null, expected an object'],
   [

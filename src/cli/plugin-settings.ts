@@ -1,0 +1,21 @@
+import { resolve } from 'node:path'
+import type { PluginOptions, PluginPolicy } from '#plugin'
+import { daemonTree } from './daemon-settings.ts'
+import { type PluginFlags } from './plugin-flags.ts'
+import { loadSettings } from './setting-flags.ts'
+
+export interface PluginSettingFlags extends Partial<PluginFlags> {
+  readonly config?: string
+}
+
+/** What the sub-commands of `plugin` obey: the settings of a daemon, as far as they are about plugins. */
+export function pluginSettingsOf(flags: PluginSettingFlags): {
+  readonly options: PluginOptions
+  readonly policy: PluginPolicy
+  readonly pluginDirs: readonly string[]
+} {
+  const { pluginOption = [], pluginGrant = [], config } = flags
+  const settings = loadSettings(daemonTree, { config, flags: {}, plugins: { pluginOption, pluginGrant } })
+  const pluginDirs = settings.pluginDirs.map((path) => resolve(path))
+  return { options: settings.plugins, policy: settings.pluginPolicy, pluginDirs }
+}
