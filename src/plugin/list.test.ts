@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { chmod, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { resolveSettings } from '#core'
 import { builtInSources, sourceSettings } from '#source'
 import type { InspectOptions, PluginPolicy, RenderedListing } from './index.ts'
@@ -55,7 +55,6 @@ test('what is broken, unexpected, unused or shadowed is told on stderr and hides
     'd7y-resource-plugin-d7yfs.mjs': pluginText('d7yfs', { metadata: PAGE }),
     'd7y-resource-plugin-z.mjs': 'throw new Error("z is broken")',
     'd7y-resource-plugin-d7yfs.js': 'throw new Error("never run")',
-    'd7y-scheduler-plugin-evaluator.mjs': 'throw new Error("never run")',
     'notes\u001b[2J.txt': '',
     'folder/x': '',
   })
@@ -68,14 +67,13 @@ test('what is broken, unexpected, unused or shadowed is told on stderr and hides
       'not valid plugin binary format d7y-resource-plugin-a.mjs: "it cannot be loaded: a is broken"',
       `resource plugin d7yfs, location: d7y-resource-plugin-d7yfs.js, not used: ${join(dir, 'd7y-resource-plugin-d7yfs.mjs')} comes first`,
       'not valid plugin binary format d7y-resource-plugin-z.mjs: "it cannot be loaded: z is broken"',
-      'scheduler plugin evaluator, location: d7y-scheduler-plugin-evaluator.mjs, not used: this version loads no scheduler plugins; it was not run',
     ],
     exitCode: 1,
   })
 })
 
 test('only broken plugins and directories of the user that cannot be searched make the exit code 1', async () => {
-  const dir = await dirWith({ 'notes.txt': '', 'd7y-manager-plugin-searcher.mjs': '' })
+  const dir = await dirWith({ 'notes.txt': '', 'folder/x': '', '.installed.json': '', '.install.lock': '' })
   expect((await listing(dir)).exitCode).toBe(0)
   const missing = join(dir, 'missing')
   expect(await listing(missing)).toEqual({
@@ -113,6 +111,23 @@ test('a plugin for a scheme that is built in is told to be of no use', async () 
     expect(stdout).toEqual(IN_TREE)
     expect(stderr[1]).toMatch(new RegExp(`^resource plugin ${scheme}, .* not used: ${scheme} is built in`))
   }
+})
+
+test('the other two kinds are loaded, checked and listed like the first', async () => {
+  const kind = (type: string, name: string, method: string): string =>
+    pluginText(name, { metadata: `{ type: '${type}', name: '${name}' }`, client: `{ ${method}() {} }` })
+  const dir = await dirWith({
+    'd7y-scheduler-plugin-evaluator.mjs': kind('scheduler', 'evaluator', 'evaluate'),
+    'd7y-manager-plugin-searcher.mjs': kind('manager', 'searcher', 'findSchedulerCluster'),
+  })
+  const { stdout, exitCode } = await listing(dir)
+  expect(stdout.slice(0, 2)).toEqual([
+    'manager plugin searcher, location: d7y-manager-plugin-searcher.mjs, attribute: {"name":"searcher","type":"manager"}',
+    'scheduler plugin evaluator, location: d7y-scheduler-plugin-evaluator.mjs, attribute: {"name":"evaluator","type":"scheduler"}',
+  ])
+  expect(exitCode).toBe(0)
+  const wrong = await dirWith({ 'd7y-scheduler-plugin-evaluator.mjs': kind('scheduler', 'evaluator', 'download') })
+  expect((await listing(wrong)).stderr[1]).toMatch(/^not valid plugin binary format .*evaluate"$/)
 })
 
 test('metadata cannot write to the terminal', async () => {
@@ -155,13 +170,12 @@ test('what plugins print while they are loaded is in no listing', async () => {
   const before = "console.log('noise'); console.error('noise'); process.stdout.write('noise\\n')"
   const dir = await dirWith({ 'd7y-resource-plugin-x.mjs': pluginText('x', { before }) })
   const written: unknown[] = []
-  const { write } = process.stdout
-  process.stdout.write = (data: unknown) => written.push(data) > 0
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((data) => written.push(data) > 0)
   try {
     const { stdout, stderr } = await listing(dir)
     expect([stdout, stderr, written].flat().join()).not.toContain('noise')
   } finally {
-    process.stdout.write = write
+    spy.mockRestore()
   }
 })
 

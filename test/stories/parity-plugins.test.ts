@@ -128,13 +128,20 @@ test('a plugin that throws fails its own download and nothing else', STORY, asyn
 })
 
 // G1 rows 1, 20 and 21 for all programs of v2.0.2 that read plugins.
-test('dfget, dfdaemon and cdn list the plugins of the working home alike', STORY, async () => {
+test('all programs list the plugins of the working home alike, and those in the tree after them', STORY, async () => {
   await using dir = await tempDir('par')
   await writeSamplePlugin(dir.join('plugins'))
-  for (const program of ['dfget', 'dfdaemon', 'cdn'] as const) {
+  for (const program of ['dfget', 'dfdaemon', 'cdn', 'scheduler'] as const) {
     const ran = await runProgram(program, ['plugin', '--workhome', dir.path])
     expectSuccess(ran)
-    expect(ran.stdout).toMatch(/^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{.*\}\n$/)
+    const [own, ...inTree] = ran.stdout.trim().split('\n')
+    expect(own).toMatch(/^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{.*\}$/)
+    expect(inTree).toEqual(
+      ['http', 'https', 'file'].map((scheme) => {
+        const attribute = JSON.stringify({ name: scheme, scheme, type: 'resource', vendor: 'dragonfly-ts' })
+        return `resource plugin ${scheme}, location: in-tree, attribute: ${attribute}`
+      }),
+    )
     expect(ran.stderr.split('\n')[0]).toBe(`search plugin in ${dir.join('plugins')}`)
   }
 })

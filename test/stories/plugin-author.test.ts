@@ -6,7 +6,7 @@ import { expectSuccess, STORY } from './story.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const LINE =
-  /^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{"buildCommit":"\w+","buildTime":"[\dTZ:-]+","name":"d7yfs","scheme":"d7yfs","type":"resource","vendor":"d7y"\}\n$/
+  /^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{"buildCommit":"\w+","buildTime":"[\dTZ:-]+","name":"d7yfs","scheme":"d7yfs","type":"resource","vendor":"d7y"\}\n/
 
 /** The sample plugin, taken out of this repository, where npm would have installed this package. */
 async function authorProject(path: string): Promise<void> {
@@ -44,7 +44,7 @@ test('the command that builds a plugin fails when the plugin does not keep the c
   const env = { ...process.env, DRAGONFLY_WORKHOME: dir.join('home') }
   const built = await run('npm', ['run', 'build', '--silent'], { cwd: dir.join('project'), env })
   expect(built.code).toBe(1)
-  expect(built.stdout).toBe('')
+  expect(built.stdout).not.toContain('d7yfs')
   expect(built.stderr).toContain('"empty plugin metadata: expected type, name and scheme"')
 })
 

@@ -25,8 +25,8 @@ export function installCommand(): Command {
     .option('--force', 'also one that hosts cannot use as it is, or in the place of one of another kind', false)
     .option('--json', 'print one result object on stdout, and nothing else there', false)
     .addHelpText('after', MORE)
-    .action(async (what: string, flags: InstallFlags) => {
+    .action(async (what: string, flags: InstallFlags, command: Command) => {
       const { runInstall } = await import('./run-install.ts')
-      await runInstall(what, flags)
+      await runInstall(what, flags, command.parent?.parent?.name())
     })
 }

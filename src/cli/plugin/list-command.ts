@@ -16,11 +16,11 @@ export function listCommand(): Command {
     .summary('load every plugin, and tell which are good and what is wrong with the others')
     .option('--verbose', 'tell the hash, the options and the permissions of each as well', false)
     .option('--json', 'print one object with all that is known on stdout, and nothing else there', false)
-    .argument('[words...]')
-    .usage('[options]')
-    .action(async ([word]: readonly string[], flags: ListFlags, command: Command) => {
+    .allowExcessArguments() // they are slips, and are told as such
+    .action(async (flags: ListFlags, command: Command) => {
+      const [word] = command.args
       if (word !== undefined) refuseWord(word, command)
       const { runList } = await import('./run-list.ts')
-      await runList(flags)
+      await runList(flags, command.parent?.parent?.name())
     })
 }

@@ -1,4 +1,5 @@
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
+import { withPlaceFlags } from './plugin-flags.ts'
 
 export interface RemoveFlags {
   readonly workhome?: string
@@ -6,17 +7,14 @@ export interface RemoveFlags {
   readonly json: boolean
 }
 
-const repeat = (value: string, before: readonly string[]): readonly string[] => [...before, value]
-
 /** `dfget plugin remove`: the plugin of a scheme that is used now. */
 export function removeCommand(): Command {
-  const dirs = new Option('--plugin-dir <dir>', 'look only here (repeatable)').argParser(repeat).default([])
-  return new Command('remove')
-    .description('Removes the plugin of a scheme that is used now, and tells which one that was.')
+  return withPlaceFlags(new Command('remove'))
+    .description(
+      'Removes the plugin of a scheme that is used now, and tells which one that was. With --plugin-dir it looks only there.',
+    )
     .summary('remove the plugin of a scheme')
     .argument('<scheme>', 'the scheme of its URLs')
-    .option('--workhome <dir>', 'look into the plugins directory of this work home')
-    .addOption(dirs)
     .option('--json', 'print one result object on stdout, and nothing else there', false)
     .action(async (scheme: string, flags: RemoveFlags) => {
       const { runRemove } = await import('./run-remove.ts')

@@ -8,17 +8,18 @@ import { keepStdout, printLine, printResult } from '../own-stdout.ts'
 import { pluginSettingsOf } from '../plugin-settings.ts'
 import type { InstallFlags } from './install-command.ts'
 
-export async function runInstall(what: string, flags: InstallFlags): Promise<void> {
+export async function runInstall(what: string, flags: InstallFlags, program: string | undefined): Promise<void> {
   const { workhome } = directories(flags)
+  const settings = pluginSettingsOf(flags, program)
   const dir = targetDir(flags, workhome)
   keepStdout()
   const { sha256, force } = flags
   const report = await installPlugin(
     { what, dir, sha256, force },
     {
-      ...pluginSettingsOf(flags),
+      ...settings,
       sources: sourcesOf(flags.config),
-      dirs: pluginDirs({ given: flags.pluginDir, workhome }),
+      dirs: pluginDirs({ given: [...flags.pluginDir, ...settings.pluginDirs], workhome }),
       env: process.env,
       warn: (message) => void process.stderr.write(`${message}\n`),
     },

@@ -24,8 +24,20 @@ export async function packFromNpm(
   dir: string,
   { env, signal }: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal },
 ): Promise<PackedPackage> {
-  const args = ['pack', '--json', '--ignore-scripts', '--no-update-notifier', '--pack-destination', dir, '--', spec]
-  // Run in the private directory: no .npmrc or package of the place where somebody happens to be has a say.
+  const args = [
+    'pack',
+    '--json',
+    '--ignore-scripts',
+    '--no-update-notifier',
+    '--prefix',
+    dir,
+    '--pack-destination',
+    dir,
+    '--',
+    spec,
+  ]
+  // In the private directory, and called its prefix: an .npmrc where somebody happens to be, or above in /tmp, which
+  // anybody may put there, has no say.
   const { error, stdout } = await run('npm', args, { cwd: dir, env, signal })
   signal.throwIfAborted()
   const answer = parse(stdout)
@@ -63,7 +75,7 @@ function failureOf(spec: string, error: NonNullable<Answer['error']>, answer: un
   if ('code' in error && error.code === 'ENOENT')
     return new Failure('usage.invalid', `there is no npm on this machine to fetch ${spec}: give a file or a URL`)
   const told = isRecord(answer) && isRecord(answer['error']) ? answer['error'] : {}
-  const code = String(told['code'] ?? '')
+  const code = typeof told['code'] === 'string' ? told['code'] : ''
   const summary = typeof told['summary'] === 'string' ? redactText(told['summary']) : ''
   const reason = error.killed === true ? `no answer within ${TIMEOUT_MS / 1000} s` : summary || firstLine(error)
   const found = CODES.find(([pattern]) => pattern.test(code))

@@ -67,7 +67,11 @@ async function checkWritable(dir: string, { path }: FoundPlugin): Promise<void> 
 async function takeAway(dir: string, { path }: FoundPlugin): Promise<void> {
   try {
     const aside = await mkdtemp(join(dir, `${INSTALL_PREFIX}-`))
-    await rename(path, join(aside, 'gone')).finally(() => rm(aside, { recursive: true, force: true }))
+    try {
+      await rename(path, join(aside, 'gone'))
+    } finally {
+      await rm(aside, { recursive: true, force: true })
+    }
   } catch (error) {
     throw new Failure('output.invalid', `${path} cannot be removed: ${messageOf(error)}`, { cause: error })
   }
