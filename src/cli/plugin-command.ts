@@ -1,7 +1,11 @@
 import { Command } from 'commander'
+import { buildCommand } from './plugin/build-command.ts'
+import { checkCommand } from './plugin/check-command.ts'
 import { installCommand } from './plugin/install-command.ts'
 import { listCommand } from './plugin/list-command.ts'
+import { newCommand } from './plugin/new-command.ts'
 import { removeCommand } from './plugin/remove-command.ts'
+import { testCommand } from './plugin/test-command.ts'
 
 const MORE = `
 Without a command it is list: "plugin --verbose" is "plugin list --verbose".`
@@ -13,6 +17,10 @@ export function pluginCommand(): Command {
     .usage('[command] [options]')
     .enablePositionalOptions()
     .addCommand(listCommand(), { isDefault: true })
+    .addCommand(newCommand())
+    .addCommand(buildCommand())
+    .addCommand(checkCommand())
+    .addCommand(testCommand())
     .addCommand(installCommand())
     .addCommand(removeCommand())
     .addHelpText('after', MORE)
