@@ -109,6 +109,15 @@ test('what a plugin imports is inside: its packages are not looked for where it 
   expect((await loaded(file)).metadata).toMatchObject({ next: '1.3.0', code: 'source.not_found' })
 })
 
+test.each([true, false])('native addons are left out: who can do without goes on (there: %s)', async (there) => {
+  const text = `let fast\nlet why\ntry { fast = require('./fast.node') } catch (error) { why = error.message }
+    exports.DragonflyPluginInit = () => ({ client: {}, metadata: { why, fast } })`
+  const addon: Record<string, string> = there ? { 'fast.node': 'machine code' } : {}
+  await using dir = await project({ 'package.json': '{"name":"d7y-resource-plugin-x"}', 'index.js': text, ...addon })
+  const { metadata } = await loaded((await buildPlugin({ dir: dir.path })).file)
+  expect(metadata).toMatchObject({ why: 'the native addon fast.node is no part of this file' })
+})
+
 test('the commit is that of the project, dirty when something of it is not committed', async () => {
   await using dir = await project({ 'sub/package.json': '{"name":"d7y-resource-plugin-x"}', 'sub/index.mjs': PLAIN })
   const git = async (...args: string[]) => {

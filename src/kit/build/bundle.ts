@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import type { BuildFailure, BuildOptions, BuildResult, Message, Plugin } from 'esbuild'
 import { Failure, messageOf } from '#core'
 import { installation, PACKAGE_NAME } from '../installation.ts'
@@ -45,7 +45,7 @@ function settingsFor(dir: string): BuildOptions {
     outfile: join(dir, 'plugin.mjs'),
     loader: { '.wasm': 'binary' },
     logLevel: 'silent',
-    plugins: [kitFromHere()],
+    plugins: [kitFromHere(), withoutAddons()],
     // CommonJS packages inside the bundle ask for built-ins with `require`.
     banner: {
       js: "import{createRequire as __requireOfPlugin}from'node:module';const require=__requireOfPlugin(import.meta.url);",
@@ -66,6 +66,23 @@ function kitFromHere(): Plugin {
         if (own.errors.length === 0) return own
         const here = createRequire(join(installation().root, 'package.json'))
         return { path: here.resolve(path) }
+      })
+    },
+  }
+}
+
+/**
+ * A native addon cannot be part of a file. Packages that can do without theirs ask for it and go on when that fails; the
+ * others fail with these words when the plugin is loaded.
+ */
+function withoutAddons(): Plugin {
+  return {
+    name: 'without-addons',
+    setup(build) {
+      build.onResolve({ filter: /\.node$/ }, ({ path }) => ({ path: basename(path), namespace: 'addon' }))
+      build.onLoad({ filter: /./, namespace: 'addon' }, ({ path }) => {
+        const reason = `the native addon ${path} is no part of this file`
+        return { contents: `throw new Error(${JSON.stringify(reason)})`, loader: 'js' }
       })
     },
   }
@@ -99,8 +116,7 @@ function asFailure(error: unknown, dir: string): Failure {
 /** As editors and terminals make a link of it, from where the user stands. */
 function lineOf({ location, text }: Message, dir: string): string {
   const place = location === null ? '' : `${placeOf(location, dir)}: `
-  const advice = text.includes('".node" files') ? ' (a native addon cannot be part of a file)' : ''
-  return `${place}${text}${advice}`
+  return `${place}${text}`
 }
 
 function placeOf({ file, line, column }: NonNullable<Message['location']>, dir: string): string {
