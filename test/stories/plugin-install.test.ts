@@ -115,6 +115,10 @@ test('a plugin comes from a registry of npm, and nothing of the package but its 
     scripts: { postinstall: `touch ${ran}`, prepack: `touch ${ran}` },
   }
   await using registry = await startNpmRegistry(dir.join('npm'), manifest, { [`dist/${NAME}`]: text, 'index.js': '' })
+  // Above the place where npm is run; whose settings npm would take, were it not told where its own are.
+  await mkdir(dir.join('home'))
+  await writeFile(dir.join('home/package.json'), '{}')
+  await writeFile(dir.join('home/.npmrc'), 'offline=true')
   const home = ['--workhome', dir.join('home')]
   const install = (spec: string): Promise<Ran> =>
     runProgram('dfget', ['plugin', 'install', spec, '--json', ...home], { env: registry.env, cwd: dir.path })
