@@ -9,6 +9,11 @@ const { installed, run } = require('./set-up.cjs')
 const root = path.join(__dirname, '..')
 const NGINX_PLACES = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx']
 
+const REPORTER = path.join(__dirname, 'failures-reporter.mjs')
+/** How much is told of the failures of a step, of one failure, and of what the step printed. */
+const MOST_LINES = 200
+const MOST_LINES_OF_ONE = 40
+
 /** Steps of tests count their tests; each other step counts as one. */
 const STEPS = {
   build: ['node', 'scripts/build.mjs'],
@@ -37,44 +42,65 @@ exports.main = (wanted) => {
 }
 
 function tests(...args) {
-  return ['vitest', 'run', '--reporter=default', '--reporter=json', ...args]
+  return ['vitest', 'run', '--reporter=default', `--reporter=${REPORTER}`, '--silent=passed-only', ...args]
 }
 
 /** One line per step with its seconds; what it printed only when it failed. */
 function check(name) {
   const startedAt = performance.now()
-  const report = path.join(os.tmpdir(), `dragonfly-check-${process.pid}-${name}.json`)
+  const reportPath = path.join(os.tmpdir(), `dragonfly-check-${process.pid}-${name}.json`)
   const [tool, ...args] = STEPS[name]
   const command = tool === 'node' ? process.execPath : path.join(root, 'node_modules', '.bin', tool)
   const counted = tool === 'vitest'
-  const step = spawnSync(command, counted ? [...args, `--outputFile.json=${report}`] : args, {
+  const step = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, DRAGONFLY_BUILD: 'skip', NO_COLOR: '1' },
+    env: { ...process.env, DRAGONFLY_BUILD: 'skip', DRAGONFLY_CHECK_REPORT: reportPath, NO_COLOR: '1' },
   })
-  const result = counted
-    ? countTests(report, step.status)
-    : { passed: step.status === 0 ? 1 : 0, failed: step.status === 0 ? 0 : 1 }
+  const { passed, failures } = counted ? readReport(reportPath) : { passed: step.status === 0 ? 1 : 0, failures: [] }
+  const failed = failures.length > 0 ? failures.length : step.status === 0 ? 0 : 1
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
   console.log(
-    `${result.failed === 0 ? 'ok  ' : 'FAIL'} ${name.padEnd(10)} ${seconds.padStart(6)} s${counted ? `  ${result.passed} passed, ${result.failed} failed` : ''}`.trimEnd(),
+    `${failed === 0 ? 'ok  ' : 'FAIL'} ${name.padEnd(10)} ${seconds.padStart(6)} s${counted ? `  ${passed} passed, ${failed} failed` : ''}`.trimEnd(),
   )
-  if (result.failed > 0)
-    process.stdout.write(`${step.stdout}${step.stderr}${step.error ? `${step.error.message}\n` : ''}`)
-  return result
+  if (failed === 0) return { passed, failed }
+  const printed = `${step.stdout}${step.stderr}${step.error ? `${step.error.message}\n` : ''}`
+  process.stdout.write(counted ? `${told(failures)}\n${lastLines(printed)}` : printed)
+  return { passed, failed }
 }
 
-/** A run that broke before its tests, or left none behind, is a failure too. */
-function countTests(report, status) {
-  let counted = { numPassedTests: 0, numFailedTests: 0 }
+/** What the reporter wrote of the tests; a run that broke off leaves nothing. */
+function readReport(file) {
   try {
-    counted = JSON.parse(fs.readFileSync(report, 'utf8'))
-  } catch {}
-  fs.rmSync(report, { force: true })
-  const failed = counted.numFailedTests
-  return { passed: counted.numPassedTests, failed: status !== 0 && failed === 0 ? 1 : failed }
+    return JSON.parse(fs.readFileSync(file, 'utf8'))
+  } catch {
+    return { passed: 0, failures: [] }
+  } finally {
+    fs.rmSync(file, { force: true })
+  }
+}
+
+/** The failures come first: they are there when somebody cuts off what follows. */
+function told(failures) {
+  const lines = failures.flatMap(({ name, text }) => [`FAILED ${name}`, ...shortened(text.split('\n'))])
+  return `${lines.slice(0, MOST_LINES).join('\n')}\n`
+}
+
+/** What a program printed stands in the middle, what was expected of it around that. */
+function shortened(lines) {
+  const cut = lines.length - MOST_LINES_OF_ONE
+  const half = MOST_LINES_OF_ONE / 2
+  const kept = cut > 0 ? [...lines.slice(0, half), `… ${cut} lines more …`, ...lines.slice(-half)] : lines
+  return kept.map((line) => `    ${line.slice(0, 500)}`.trimEnd())
+}
+
+/** Without the tests that passed: they say nothing of a failure. */
+function lastLines(printed) {
+  const lines = printed.split('\n').filter((line) => !/^ *✓ /.test(line))
+  const above = Math.max(lines.length - MOST_LINES, 0)
+  return `${above === 0 ? '' : `… ${above} lines above these\n`}${lines.slice(above).join('\n')}`
 }
 
 /** The development tools, and the real web server that the stories read from. */
