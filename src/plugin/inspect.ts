@@ -6,6 +6,7 @@ import type { FoundPlugin } from './find.ts'
 import { type Installed, type InstalledPlugins, readInstalled } from './installed.ts'
 import { thrownMessage } from './one-line.ts'
 import { type LoadedPlugin, openPlugin } from './open.ts'
+import { LackingGrants } from './policy/grants.ts'
 import { redactOptions } from './policy/secrets.ts'
 import { sha256Of } from './policy/pins.ts'
 import type { PluginPolicy } from './settings.ts'
@@ -41,7 +42,13 @@ export type GoodPlugin = Pick<LoadedPlugin, 'metadata' | 'methods' | 'hasSchema'
 export type ListedPlugin = { readonly found: FoundPlugin; readonly facts: PluginFacts } & (
   | { readonly state: 'good'; readonly plugin: GoodPlugin }
   /** Broken: mend the plugin. Refused: mend what lies around it (owner, mode, pin, permission, options). */
-  | { readonly state: 'broken' | 'refused'; readonly code: FailureCode; readonly reason: string }
+  | {
+      readonly state: 'broken' | 'refused'
+      readonly code: FailureCode
+      readonly reason: string
+      /** Where it is refused for want of grants. */
+      readonly lacking?: { readonly declared: unknown; readonly missing: readonly string[] }
+    }
   /** Nothing of it was run: something else is in its place. */
   | { readonly state: 'unused'; readonly reason: string }
 )
@@ -64,7 +71,14 @@ export async function inspectPlugin(
       return { found, facts, state: 'broken', code: 'plugin.broken', reason: thrownMessage(error) }
     }
     const refused = error.code === 'plugin.refused' || error.code === 'config.invalid'
-    return { found, facts, state: refused ? 'refused' : 'broken', code: error.code, reason: error.message }
+    const wrong = {
+      found,
+      facts,
+      state: refused ? 'refused' : 'broken',
+      code: error.code,
+      reason: error.message,
+    } as const
+    return error.cause instanceof LackingGrants ? { ...wrong, lacking: error.cause } : wrong
   }
 }
 

@@ -158,6 +158,30 @@ test('what would be refused in use is refused in the listing, with the way out',
   }
 })
 
+test('what a plugin lacks is told kind by kind in the JSON', async () => {
+  const permissions = "{ files: ['/etc/hosts', '/data'], processes: true }"
+  const metadata = `{ type: 'resource', name: 'x', scheme: 'x', permissions: ${permissions} }`
+  const dir = await dirWith({ 'd7y-resource-plugin-x.mjs': pluginText('x', { metadata }) })
+  const grants = { x: { files: ['/data'] } }
+  const json = listingJson(await listPlugins({ dirs: given([dir]), ...how({}, { grants }) }))
+  expect(json).toMatchObject({
+    directories: [
+      {
+        plugins: [
+          {
+            state: 'refused',
+            permissions: {
+              declared: { files: ['/etc/hosts', '/data'], processes: true },
+              granted: { files: ['/data'] },
+              missing: ['files=/etc/hosts', 'processes=true'],
+            },
+          },
+        ],
+      },
+    ],
+  })
+})
+
 test('a directory that others may write to is told with the command that closes it', async () => {
   const dir = await dirWith({ 'd7y-resource-plugin-x.mjs': pluginText('x') })
   await chmod(dir, 0o777)

@@ -64,14 +64,19 @@ function pluginJson(listed: ListedPlugin): Readonly<Record<string, unknown>> {
     metadata: good?.metadata,
     methods: good?.methods,
     options: facts.options,
-    permissions: {
-      granted: facts.granted ?? {},
-      // What lacks a permission is refused: whoever is good lacks none.
-      ...(good === undefined ? {} : { declared: good.metadata.permissions ?? {}, missing: [] }),
-    },
+    permissions: permissionsJson(listed),
     enforcement: good?.enforcement,
     installed: facts.installed,
   }
+}
+
+/** What was declared is not known of a plugin that came to nothing before it could be asked. */
+function permissionsJson(listed: ListedPlugin): Readonly<Record<string, unknown>> {
+  const granted = listed.facts.granted ?? {}
+  if (listed.state === 'good') return { declared: listed.plugin.metadata.permissions ?? {}, granted, missing: [] }
+  if (listed.state === 'unused' || listed.lacking === undefined) return { granted }
+  const { declared, missing } = listed.lacking
+  return { declared, granted, missing }
 }
 
 function isWrong({ dir, problem, plugins }: ListedDir): boolean {

@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { resolveSettings } from '#core'
 import { programsBuilt, type TempDir, tempDir } from '#devnet'
 import { pluginPolicySettings, readInstalled } from '#plugin'
 import { sourceSettings } from '#source'
 import { type InstallDeps, type InstallReport, installPlugin } from './install-plugin.ts'
+import { lockRecord } from './lock-record.ts'
 
 const NAME = 'd7y-resource-plugin-store'
 let dir: TempDir
@@ -171,6 +173,21 @@ test('a plugin that comes after another one, or that nobody looks for, is told o
   expect((await install(file, { dirs: [] })).notes).toEqual([
     'hosts look there only when they are started with --plugin-dir',
   ])
+})
+
+test('who changes a directory waits for whoever is at it', async () => {
+  const file = await put(`dist/${NAME}.mjs`, storeText('a'))
+  await mkdir(dir.join('plugins'))
+  let done = false
+  let installing: Promise<void>
+  {
+    using _lock = await lockRecord(dir.join('plugins'))
+    installing = install(file).then(() => void (done = true))
+    await sleep(1000)
+    expect(done).toBe(false)
+    expect(await readdir(dir.join('plugins'))).not.toContain(`${NAME}.mjs`)
+  }
+  await installing
 })
 
 test('many at once all get there, each with its record', async () => {

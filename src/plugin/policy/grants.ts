@@ -16,6 +16,18 @@ export interface Grants {
 const LISTS = ['network', 'files', 'writes', 'environment'] as const
 const FLAGS = ['processes', 'addons'] as const
 
+/** Why a plugin is refused for want of grants, for who lists it; the refusal itself has the words. */
+export class LackingGrants extends Error {
+  readonly declared: unknown
+  readonly missing: readonly string[]
+
+  constructor(declared: unknown, missing: readonly string[]) {
+    super(missing.join(', '))
+    this.declared = declared
+    this.missing = missing
+  }
+}
+
 /** The grants of a plugin as configured; nothing without. Fails with `config.invalid` that names the key. */
 export function grantsOf(scheme: string, grants: Readonly<Record<string, unknown>>): Grants {
   const key = `pluginPolicy.grants.${scheme}`
