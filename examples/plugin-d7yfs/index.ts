@@ -3,13 +3,6 @@ import type { DragonflyPluginInit as Init, ResourceClient } from 'dragonfly-ts/s
 
 const data = new TextEncoder().encode('hello world')
 
-// Written in by build.mjs; unknown where the source runs unbuilt.
-declare const BUILD_COMMIT: string | undefined
-declare const BUILD_TIME: string | undefined
-const buildCommit = typeof BUILD_COMMIT === 'string' ? BUILD_COMMIT : 'unknown'
-const buildTime = typeof BUILD_TIME === 'string' ? BUILD_TIME : 'unknown'
-const vendor = 'd7y'
-
 const client: ResourceClient = {
   async getContentLength() {
     return data.length
@@ -30,5 +23,6 @@ const client: ResourceClient = {
 
 export const DragonflyPluginInit: Init = () => ({
   client,
-  metadata: { scheme: 'd7yfs', type: 'resource', name: 'd7yfs', buildCommit, buildTime, vendor },
+  // The build adds buildCommit, buildTime and apiVersion.
+  metadata: { scheme: 'd7yfs', type: 'resource', name: 'd7yfs', vendor: 'd7y' },
 })

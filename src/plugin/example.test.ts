@@ -1,38 +1,33 @@
-import { execFile } from 'node:child_process'
-import { copyFile, cp, readdir, readFile, symlink } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { build } from 'esbuild'
-import { expect, test } from 'vitest'
-import { bodyText, bundledHost, dirWith, put } from './test-host.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { run, runProgram } from '#devnet'
+import type { OpenPlugin } from './index.ts'
+import { bodyText, bundledHost, dirWith, policyOf, put } from './test-host.ts'
 
-const { createPluginLoader, listPlugins, renderListing } = await bundledHost()
-const run = promisify(execFile)
+const { foundAt, openPlugin } = await bundledHost()
 
 const root = join(import.meta.dirname, '../..')
 const example = join(root, 'examples/plugin-d7yfs')
+const BUILD = { timeout: 60_000 }
 
-async function load(dir: string, scheme: string) {
-  const loader = createPluginLoader({ dirs: [{ path: dir, given: true }], options: {}, warn: () => undefined })
-  const plugin = await loader.load(scheme)
-  if (plugin === undefined) throw new Error(`there is no plugin for ${scheme} in ${dir}`)
+async function load(dir: string, scheme: string): Promise<OpenPlugin> {
+  const found = await foundAt(join(dir, `d7y-resource-plugin-${scheme}.mjs`))
+  const plugin = await openPlugin(found, { options: {}, policy: policyOf(), warn: () => undefined })
+  onTestFinished(() => plugin[Symbol.asyncDispose]())
   return plugin
 }
 
 // G1 rows 2 and 19: built apart from the host, loaded by a host that knows nothing of it.
 // G1 row 11: the page's sample builds, lists and downloads.
-test('the sample, built by its own build script, is listed as on the page and gives hello world', async () => {
+test('the sample, built by its own build script, is listed as on the page and gives hello world', BUILD, async () => {
   const dir = await dirWith()
-  await run(process.execPath, [join(example, 'build.mjs'), dir])
+  const built = await runProgram('dfget', ['plugin', 'build', example, '--out', dir])
+  expect(built, built.stderr).toMatchObject({ code: 0 })
   expect(await readdir(dir)).toEqual(['d7y-resource-plugin-d7yfs.mjs'])
-
-  const { stdout, exitCode } = renderListing(await listPlugins({ dirs: [{ path: dir, given: true }], options: {} }))
-  expect(exitCode).toBe(0)
-  expect(stdout).toEqual([
-    expect.stringMatching(
-      /^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{"buildCommit":"([0-9a-f]{7,}|unknown)","buildTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ","name":"d7yfs","scheme":"d7yfs","type":"resource","vendor":"d7y"\}$/,
-    ),
-  ])
+  expect(built.stdout).toMatch(
+    /^resource plugin d7yfs, location: d7y-resource-plugin-d7yfs\.mjs, attribute: \{"apiVersion":"\^\d+\.\d+\.0","buildCommit":"([0-9a-f]{7,}(-dirty)?|unknown)","buildTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ","name":"d7yfs","scheme":"d7yfs","type":"resource","vendor":"d7y"\}\n$/,
+  )
 
   const { client } = await load(dir, 'd7yfs')
   const request = { url: 'd7yfs://host:56001/path/to/resource', headers: {}, signal: AbortSignal.timeout(10_000) }
@@ -53,25 +48,26 @@ test("the sample's manifest names the kit by a version range and nothing else", 
 })
 
 // G1 row 14 again, and the contract suite on the sample: a project of its own, with the kit as npm would install it.
-test('the sample, copied out of this repository, builds with the installed kit and passes the contract suite', async () => {
-  const project = await dirWith()
-  await cp(example, project, { recursive: true, filter: (path) => !path.endsWith('/dist') })
-  const kit = join(project, 'node_modules/dragonfly-ts')
-  await put(join(kit, 'package.json'), await readFile(join(root, 'package.json'), 'utf8'))
-  const entryPoints = { source: join(root, 'src/source/sdk.ts'), 'source-testing': join(root, 'src/source/testing.ts') }
-  const [outdir, outExtension] = [join(kit, 'dist'), { '.js': '.mjs' }]
-  await build({ entryPoints, outdir, outExtension, bundle: true, platform: 'node', format: 'esm' })
-  await symlink(join(root, 'node_modules/esbuild'), join(project, 'node_modules/esbuild'))
+test(
+  'the sample, copied out of this repository, builds with the installed kit and passes the contract suite',
+  BUILD,
+  async () => {
+    const project = await dirWith()
+    await cp(example, project, { recursive: true, filter: (path) => !/\/(dist|build\.mjs)$/.test(path) })
+    await mkdir(join(project, 'node_modules/.bin'), { recursive: true })
+    await symlink(root, join(project, 'node_modules/dragonfly-ts'))
+    await symlink(join(root, 'bin/dfget'), join(project, 'node_modules/.bin/dfget'))
 
-  const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, VITEST: ___, ...env } = process.env
-  const { stdout } = await run('npm', ['test'], { cwd: project, env }).catch((error: unknown) => Object(error))
-  expect(stdout).toMatch(/^# fail 0$/m)
-  expect(stdout).toMatch(/ok \d+ - d7yfs gives exactly the bytes of the resource/)
-  expect(stdout).not.toContain('not ok')
-})
+    const env = { NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined, VITEST: undefined }
+    const { stdout } = await run('npm', ['test'], { cwd: project, env })
+    expect(stdout).toMatch(/^# fail 0$/m)
+    expect(stdout).toMatch(/ok \d+ - d7yfs gives exactly the bytes of the resource/)
+    expect(stdout).not.toContain('not ok')
+  },
+)
 
 // G1 row 15: third-party packages of the plugin are honoured, by its own versions, on hosts that have none of them.
-test('what a plugin imports is bundled: it works where its packages are not installed', async () => {
+test('what a plugin imports is bundled: it works where its packages are not installed', BUILD, async () => {
   const project = await dirWith({
     'package.json': '{"name":"d7y-resource-plugin-vers","type":"module"}',
     'index.ts': `import semver from 'semver'
@@ -82,10 +78,10 @@ test('what a plugin imports is bundled: it works where its packages are not inst
         metadata: { type: 'resource', name: 'vers', scheme: 'vers' },
       })`,
   })
-  await copyFile(join(example, 'build.mjs'), join(project, 'build.mjs'))
   await symlink(join(root, 'node_modules'), join(project, 'node_modules'))
   const installed = await dirWith()
-  await run(process.execPath, [join(project, 'build.mjs'), installed])
+  const built = await runProgram('dfget', ['plugin', 'build', project, '--out', installed])
+  expect(built, built.stderr).toMatchObject({ code: 0 })
 
   const { client } = await load(installed, 'vers')
   const request = { url: 'vers://1.2.3', headers: {}, signal: AbortSignal.timeout(10_000) }

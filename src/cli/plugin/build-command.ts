@@ -5,6 +5,7 @@ export interface BuildFlags extends PluginSettingFlags {
   readonly out?: string
   readonly scheme?: string
   readonly vendor?: string
+  readonly check: boolean
 }
 
 const MORE = `
@@ -22,6 +23,7 @@ export function buildCommand(): Command {
     .option('--out <dir>', 'where the file goes (default: dist in the project)')
     .option('--scheme <scheme>', 'build a plugin for this scheme, whatever the package is called')
     .option('--vendor <name>', 'who makes it (default: the author in package.json)')
+    .option('--no-check', 'do not load what was built')
     .addHelpText('after', MORE)
     .action(async (dir: string | undefined, flags: BuildFlags) => {
       const { runBuild } = await import('./run-build.ts')

@@ -18,6 +18,7 @@ export async function runBuild(dir: string, flags: BuildFlags): Promise<void> {
   })
   for (const warning of built.warnings) tell(`warning: ${warning}`)
   tell(`built ${relative(process.cwd(), built.file)} (${formatBytes(built.bytes)})`)
+  if (!flags.check) return
   const found = await foundAt(built.file)
   report(built, await inspectPlugin(found, { options, policy, warn: tell }), options)
 }
