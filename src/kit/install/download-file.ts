@@ -2,6 +2,8 @@ import { type ByteSink, Failure, formatBytes } from '#core'
 import { builtInSources, createSources, redactUrl, type SourceSettings } from '#source'
 
 const SPACE_BYTES = 64 * 1024
+/** Somebody sits there and waits: what does not answer is told sooner than in a download that runs by itself. */
+const MOST_TRIES = 3
 
 export interface DownloadFileOptions {
   readonly settings: SourceSettings
@@ -12,7 +14,10 @@ export interface DownloadFileOptions {
 
 /** All bytes of an http(s) URL, read as every download of ours is. Fails with `source.*`, or `plugin.broken` when long. */
 export async function downloadFile(url: string, options: DownloadFileOptions): Promise<Buffer> {
-  const { settings, mostBytes, signal } = options
+  const { mostBytes, signal } = options
+  const { retry } = options.settings
+  const attempts = Math.min(MOST_TRIES, retry.attempts)
+  const settings = { ...options.settings, retry: { ...retry, attempts, probeAttempts: attempts } }
   const warn = (message: string): void => options.warn(message)
   const source = await createSources({ builtIn: builtInSources(settings, warn), settings, warn }).for(url)
   const sink = memorySink(() => {

@@ -35,6 +35,7 @@ test.each([
   ['', 'the name is empty'],
   ['./nowhere.mjs', './nowhere.mjs is not there'],
   ['d7y-resource-plugin-x.mjs', 'd7y-resource-plugin-x.mjs is not there'],
+  ['nowhere/', 'nowhere/ is not there'],
   ['someone/repository', 'is neither a file'],
   ['git+ssh://host/x.git', 'over http and https only'],
   ['ftp://user:secret@host/x.mjs', 'ftp://host/x.mjs: plugins are fetched over http'],

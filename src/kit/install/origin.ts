@@ -14,7 +14,7 @@ const LONGEST_CHARS = 4096
 const URL_LIKE = /^[a-z][a-z0-9+.-]*:\/\//i
 /** The name of a package, and behind it a version, a range or a tag: nothing that npm would read as a URL or a path. */
 const NPM_SPEC = /^(@[a-z0-9~][a-z0-9._~-]*\/)?[a-z0-9~][a-z0-9._~-]*(@[A-Za-z0-9.^~<>=|*_+ -]+)?$/
-const PATH_LIKE = /^[./~\\]|\.(mjs|js|tgz|tar\.gz)$|^d7y-/
+const PATH_LIKE = /^[./~\\]|(\.(mjs|js|tgz|tar\.gz)|[/\\])$|^d7y-/
 
 /** Tells a file, a URL and a package apart; what lies there as a file is one. Fails with `usage.invalid`. */
 export function parseOrigin(what: string): Origin {
