@@ -1,4 +1,4 @@
-import { hasProof, isSlow, rankParents, type Score } from './rank-parents.ts'
+import { hasProof, isSlow, rankParents } from './rank-parents.ts'
 import { covers, isBanned } from './swarm/editions.ts'
 import { hasRoom, isSuspect } from './swarm/hosts.ts'
 import type { Edition, Peer } from './swarm/model.ts'
@@ -12,6 +12,8 @@ export interface ParentLimits {
 }
 
 export interface FoundParents {
+  /** Those that were ranked, in no order. */
+  readonly sample: readonly Peer[]
   /** Best first, cut to the limit. */
   readonly parents: Peer[]
   /** There are others that would do, had their hosts room. */
@@ -23,13 +25,7 @@ export interface FoundParents {
  * nobody where most of them wait). A slow or suspect parent is named only where there is no better one: it is still
  * better than the origin.
  */
-export function findParents(
-  child: Peer,
-  edition: Edition,
-  limits: ParentLimits,
-  random: () => number,
-  score?: Score,
-): FoundParents {
+export function findParents(child: Peer, edition: Edition, limits: ParentLimits, random: () => number): FoundParents {
   const below = descendants(child)
   const good: Peer[] = []
   const weak: Peer[] = []
@@ -45,8 +41,22 @@ export function findParents(
     if (good.length >= limits.filterParentLimit) break
   }
   const sample = (good.length > 0 ? good : weak).slice(0, limits.filterParentLimit)
-  const parents = oneByHost(rankParents(sample, child, score)).slice(0, limits.candidateParentLimit)
-  return { parents, busy }
+  return { sample, parents: cut(rankParents(sample, child), limits), busy }
+}
+
+/** As many of a ranking as are named to a child. */
+export function cut(ranked: readonly Peer[], limits: ParentLimits): Peer[] {
+  return oneByHost(ranked).slice(0, limits.candidateParentLimit)
+}
+
+/** Whether a parent that could give to the child a while ago can still. */
+export function canStill(parent: Peer, child: Peer, edition: Edition): boolean {
+  return (
+    edition.offering.has(parent) &&
+    isAcceptable(parent, child, edition) &&
+    hasRoom(parent.host) &&
+    !descendants(child).has(parent)
+  )
 }
 
 /** The child may be given this parent, if there is room and no cycle. */

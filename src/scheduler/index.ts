@@ -1,5 +1,5 @@
 export { type Clock, systemClock } from './clock.ts'
-export { defaultScore, type Score } from './rank-parents.ts'
+export type { Judge, Verdict } from './rank-parents.ts'
 export { type Scheduler, type SchedulerOptions, startScheduler } from './server.ts'
 export { type SchedulerSettings, schedulerSettings } from './settings.ts'
 export { schedulerMetrics, schedulerSamples, type SchedulerStats } from './stats.ts'

@@ -1,7 +1,6 @@
 import { Priority } from '#api'
 import { Failure } from '#core'
 import { findParents, type ParentLimits } from './find-parents.ts'
-import type { Score } from './rank-parents.ts'
 import { isBelieved, nextSeed, pendingRun, usableSeeds } from './seeds.ts'
 import { covers, isBanned, isFresh, isReading, latestEdition } from './swarm/editions.ts'
 import { isSuspect } from './swarm/hosts.ts'
@@ -12,7 +11,8 @@ import { isLive } from './swarm/states.ts'
 export type Step =
   /** Tell it of this edition, and look again. */
   | { readonly kind: 'join'; readonly edition: Edition }
-  | { readonly kind: 'parents'; readonly parents: readonly Peer[] }
+  /** Best first by the default score; `sample`: all that were ranked. */
+  | { readonly kind: 'parents'; readonly parents: readonly Peer[]; readonly sample: readonly Peer[] }
   /** Send it to the origin. `believed`: others may take its pieces for true. */
   | { readonly kind: 'source'; readonly believed: boolean; readonly why: string }
   | { readonly kind: 'wake'; readonly seed: Host }
@@ -42,7 +42,6 @@ export interface View {
   readonly limits: StepLimits
   /** 0 ≤ x < 1 */
   readonly random: () => number
-  readonly score?: Score | undefined
 }
 
 /** Even where nobody can reach who reads the origin, no more than this many read it for one edition (wire.md §6.4). */
@@ -62,8 +61,8 @@ export function nextStep(child: Peer, view: View): Step {
   const quota = hasQuota(child, edition, view.limits.backSourceCount)
   if (child.wantsSource && quota) return { kind: 'source', believed, why: 'the host asked for it' }
 
-  const { parents, busy } = findParents(child, edition, view.limits, view.random, view.score)
-  if (parents.length > 0) return { kind: 'parents', parents }
+  const { sample, parents, busy } = findParents(child, edition, view.limits, view.random)
+  if (parents.length > 0) return { kind: 'parents', parents, sample }
   if (busy) return stepWhenBusy(view)
   if (pendingRun(child.task, child.range) !== undefined) return { kind: 'wait', why: 'a seed is on its way' }
   const forbidden = firstForbidden(child)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { defaultScore, hostType, idc, load, location, rankParents } from './rank-parents.ts'
+import { defaultScore, hostType, idc, load, location, rankByVerdicts, rankParents } from './rank-parents.ts'
 import type { Peer } from './swarm/model.ts'
 import { MiB, TestSwarm } from './testkit/swarm.ts'
 
@@ -71,6 +71,16 @@ test('the best parent comes first, and another ranking gives another order', () 
   const child = net.peer(net.host('child', { idc: 'i' }), 'waiting')
   expect(rankParents([far, near], child)).toEqual([near, far])
   expect(rankParents([near, far], child, ({ host }) => (host.id === 'far' ? 1 : 0))).toEqual([far, near])
+})
+
+test('by verdicts: the best first, equals in their order, bad ones only where all are bad', () => {
+  const net = new TestSwarm()
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => net.peer(net.host(id), 'succeeded')) as [Peer, Peer, Peer]
+  const verdicts = (...of: [number, boolean][]) => of.map(([score, bad]) => ({ score, bad }))
+  expect(rankByVerdicts([a, b, c], verdicts([1, false], [7, false], [-3, false]))).toEqual([b, a, c])
+  expect(rankByVerdicts([a, b, c], verdicts([1, false], [1, false], [1, false]))).toEqual([a, b, c])
+  expect(rankByVerdicts([a, b, c], verdicts([1, false], [9, true], [2, false]))).toEqual([c, a])
+  expect(rankByVerdicts([a, b, c], verdicts([1, true], [9, true], [2, true]))).toEqual([b, c, a])
 })
 
 function pair(theirs: Parameters<TestSwarm['host']>[1], mine: typeof theirs): { parent: Peer; child: Peer } {

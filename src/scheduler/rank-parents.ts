@@ -3,6 +3,20 @@ import type { Edition, Host, Peer, Task } from './swarm/model.ts'
 /** How good a parent is for a child: 0 to 1. A ranking is one such function of plain data. */
 export type Score = (parent: Peer, child: Peer, task: Task) => number
 
+/** What a judge says of one parent. */
+export interface Verdict {
+  /** Finite; the higher, the better. */
+  readonly score: number
+  /** Named only where there is no other. */
+  readonly bad: boolean
+}
+
+/**
+ * Who ranks in the place of the default score: a verdict for each parent, in their order. Undefined, at once or later,
+ * leaves this child to the default. Never rejects.
+ */
+export type Judge = (parents: readonly Peer[], child: Peer) => Promise<readonly Verdict[] | undefined> | undefined
+
 const MiB = 2 ** 20
 /** A piece counts as using up this much of a host's upload rate. */
 const PIECE_RATE_BYTES = 16 * MiB
@@ -56,6 +70,16 @@ export function rankParents(candidates: readonly Peer[], child: Peer, score: Sco
     .map((parent) => ({ parent, score: score(parent, child, child.task) }))
     .toSorted((a, b) => b.score - a.score)
     .map(({ parent }) => parent)
+}
+
+/** The same by verdicts, one for each candidate. Bad ones only where all are. */
+export function rankByVerdicts(candidates: readonly Peer[], verdicts: readonly Verdict[]): Peer[] {
+  const judged = candidates.flatMap((parent, index) => {
+    const verdict = verdicts[index]
+    return verdict === undefined ? [] : [{ parent, ...verdict }]
+  })
+  const good = judged.filter(({ bad }) => !bad)
+  return (good.length > 0 ? good : judged).toSorted((a, b) => b.score - a.score).map(({ parent }) => parent)
 }
 
 /** Whether the parent's last piece came far slower than its others. */

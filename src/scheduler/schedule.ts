@@ -1,9 +1,11 @@
 import type { Download } from '#api'
 import type { Clock } from './clock.ts'
+import { canStill, cut } from './find-parents.ts'
 import { nextStep, type StepLimits } from './next-step.ts'
-import type { Score } from './rank-parents.ts'
-import { tell } from './swarm/editions.ts'
+import { type Judge, rankByVerdicts, rankParents, type Verdict } from './rank-parents.ts'
+import { isReading, tell } from './swarm/editions.ts'
 import type { Edition, Host, Peer } from './swarm/model.ts'
+import { isLive } from './swarm/states.ts'
 import type { Swarm } from './swarm/swarm.ts'
 
 export interface ScheduleDeps {
@@ -15,7 +17,8 @@ export interface ScheduleDeps {
   readonly clock: Clock
   readonly limits: StepLimits
   readonly random: () => number
-  readonly score?: Score | undefined
+  /** Ranks in the place of the default score. */
+  readonly judge?: Judge | undefined
 }
 
 /** What a child is told. */
@@ -33,7 +36,7 @@ export async function schedule(
   deps: ScheduleDeps,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const { swarm, seeds, clock, limits } = deps
+  const { swarm, seeds, clock, limits, judge } = deps
   const startedAtMs = clock.now()
   swarm.unlinkParents(child)
   for (;;) {
@@ -54,14 +57,36 @@ export async function schedule(
         break
       case 'refuse':
         throw step.failure
-      case 'parents':
-        for (const parent of step.parents) swarm.link(parent, child)
-        return step
+      case 'parents': {
+        const judged = step.sample.length > 1 ? judge?.(step.sample, child) : undefined
+        const parents = judged === undefined ? step.parents : await chosen(step.sample, judged, child, limits)
+        signal.throwIfAborted()
+        if (parents.length === 0) break // none of them can any more: look again
+        for (const parent of parents) swarm.link(parent, child)
+        return { kind: 'parents', parents }
+      }
       case 'source':
         sendToSource(child, step.believed, swarm, nowMs)
         return step
     }
   }
+}
+
+/** The parents as a judge ranks them. It took its time: who has gone, or filled up meanwhile, is left out. */
+async function chosen(
+  sample: readonly Peer[],
+  judged: Promise<readonly Verdict[] | undefined>,
+  child: Peer,
+  limits: StepLimits,
+): Promise<Peer[]> {
+  const { edition } = child
+  const verdicts = await judged
+  if (edition === undefined || child.edition !== edition || !isLive(child.state) || isReading(child)) return []
+  const ranked = verdicts === undefined ? rankParents(sample, child) : rankByVerdicts(sample, verdicts)
+  return cut(
+    ranked.filter((parent) => canStill(parent, child, edition)),
+    limits,
+  )
 }
 
 /** From here on the child reads the origin, and whoever waits may have its pieces. */

@@ -4,7 +4,7 @@ import { type Logger, Scope } from '#runtime'
 import type { AnnouncePeerDeps } from './announce-peer.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { schedulerHandlers } from './handlers.ts'
-import type { Score } from './rank-parents.ts'
+import type { Judge } from './rank-parents.ts'
 import { grpcSeedClient } from './seed-client.ts'
 import type { SchedulerSettings } from './settings.ts'
 import { type SchedulerStats, statsOf } from './stats.ts'
@@ -20,8 +20,8 @@ export interface SchedulerOptions {
   readonly clock?: Clock
   /** 0 ≤ x < 1; what picks the sample of parents. */
   readonly random?: () => number
-  /** Ranks parents; the field's own formula when not given. */
-  readonly score?: Score
+  /** Ranks parents in the place of the field's own formula. */
+  readonly judge?: Judge | undefined
 }
 
 export interface Scheduler extends AsyncDisposable {
@@ -47,7 +47,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
 }
 
 async function start(options: SchedulerOptions, scope: Scope): Promise<Scheduler> {
-  const { settings, log, clock = systemClock, random = Math.random, score } = options
+  const { settings, log, clock = systemClock, random = Math.random, judge } = options
   const swarm = new Swarm({
     hosts: settings.maxHosts,
     tasks: settings.maxTasks,
@@ -56,7 +56,7 @@ async function start(options: SchedulerOptions, scope: Scope): Promise<Scheduler
   })
   const client = options.seedClient ?? scope.own(grpcSeedClient())
   const seeds = scope.own(new SeedRuns({ swarm, client, clock, log, limits: settings }))
-  const deps: AnnouncePeerDeps = { swarm, seeds, clock, limits: settings, random, score, log }
+  const deps: AnnouncePeerDeps = { swarm, seeds, clock, limits: settings, random, judge, log }
   const server = scope.own(
     await serveGrpc({
       services: [implement(schedulerService, schedulerHandlers(deps, settings)), serveHealth([SERVICE])],

@@ -65,6 +65,19 @@ test('every item of a sample set has the same chance to be first', () => {
   expect(new Set([0, 0.25, 0.5, 0.75].map(first))).toEqual(new Set([0, 1, 2, 3]))
 })
 
+test('costs tell the last and the mean of all', () => {
+  const costs = new CostRecord()
+  expect([costs.meanMs, costs.lastMs]).toEqual([undefined, undefined])
+  for (const [costMs, meanMs] of [
+    [100, 100],
+    [200, 150],
+    [600, 300],
+  ] as const) {
+    costs.add(costMs)
+    expect([costs.meanMs, costs.lastMs]).toEqual([meanMs, costMs])
+  }
+})
+
 test('a piece that takes more than 20 times the mean of the others is slow', () => {
   const costs = new CostRecord()
   costs.add(100)

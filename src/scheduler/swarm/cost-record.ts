@@ -16,6 +16,16 @@ export class CostRecord {
     return this.#earlier + (this.#lastMs === undefined ? 0 : 1)
   }
 
+  /** Of all pieces, the last one too. */
+  get meanMs(): number | undefined {
+    if (this.#lastMs === undefined) return undefined
+    return (this.#mean * this.#earlier + this.#lastMs) / this.count
+  }
+
+  get lastMs(): number | undefined {
+    return this.#lastMs
+  }
+
   add(costMs: number): void {
     if (!Number.isFinite(costMs) || costMs < 0) return
     if (this.#lastMs !== undefined) {

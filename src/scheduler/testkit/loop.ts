@@ -1,6 +1,7 @@
 import { Download } from '#api'
 import { Failure, messageOf } from '#core'
 import { silentLog } from '#runtime'
+import type { Judge } from '../rank-parents.ts'
 import { type Answer, schedule } from '../schedule.ts'
 import type { Host, Peer } from '../swarm/model.ts'
 import { SeedRuns } from '../wake-seeds.ts'
@@ -17,6 +18,7 @@ export class Loop {
   readonly woken: { host: string; end: (error?: Error) => void }[] = []
   readonly seeds: SeedRuns
   readonly limits: typeof LIMITS
+  judge: Judge | undefined
 
   constructor(limits: Partial<typeof LIMITS> = {}) {
     this.limits = { ...LIMITS, ...limits }
@@ -41,12 +43,12 @@ export class Loop {
     child: Peer,
     signal = new AbortController().signal,
   ): { answer: Answer | undefined; failure: string | undefined } {
-    const { net, clock, seeds, limits } = this
+    const { net, clock, seeds, limits, judge } = this
     const outcome: { answer: Answer | undefined; failure: string | undefined } = {
       answer: undefined,
       failure: undefined,
     }
-    schedule(child, WISH, { swarm: net.swarm, seeds, clock, limits, random: () => 0 }, signal).then(
+    schedule(child, WISH, { swarm: net.swarm, seeds, clock, limits, random: () => 0, judge }, signal).then(
       (answer) => {
         outcome.answer = answer
         checkSwarm(net.swarm)
