@@ -109,6 +109,14 @@ test('what a plugin imports is inside: its packages are not looked for where it 
   expect((await loaded(file)).metadata).toMatchObject({ next: '1.3.0', code: 'source.not_found' })
 })
 
+test('CommonJS that asks where it is, is told where the plugin is; names of the author stay', async () => {
+  const text = `const where = require('./where.cjs')\nconst __dirname = 'mine'
+    export const DragonflyPluginInit = () => ({ client: {}, metadata: { where, __dirname } })`
+  await using dir = await project({ 'index.mjs': text, 'where.cjs': 'module.exports = [__dirname, __filename]' })
+  const { file } = await buildPlugin({ dir: dir.path })
+  expect((await loaded(file)).metadata).toMatchObject({ where: [dirname(file), file], __dirname: 'mine' })
+})
+
 test.each([true, false])('native addons are left out: who can do without goes on (there: %s)', async (there) => {
   const text = `let fast\nlet why\ntry { fast = require('./fast.node') } catch (error) { why = error.message }
     exports.DragonflyPluginInit = () => ({ client: {}, metadata: { why, fast } })`

@@ -13,6 +13,11 @@ export interface Bundle {
 }
 
 const MOST_MESSAGES = 20
+const COMMONJS = [
+  "import{createRequire as __requireOfPlugin}from'node:module';const require=__requireOfPlugin(import.meta.url);",
+  "const __filenameOfPlugin=require('node:url').fileURLToPath(import.meta.url),",
+  "__dirnameOfPlugin=require('node:path').dirname(__filenameOfPlugin);",
+].join('')
 
 /**
  * One module with everything that the entry imports. Fails with `plugin.broken`: a line for each of the bundler's
@@ -46,10 +51,9 @@ function settingsFor(dir: string): BuildOptions {
     loader: { '.wasm': 'binary' },
     logLevel: 'silent',
     plugins: [kitFromHere(), withoutAddons()],
-    // CommonJS packages inside the bundle ask for built-ins with `require`.
-    banner: {
-      js: "import{createRequire as __requireOfPlugin}from'node:module';const require=__requireOfPlugin(import.meta.url);",
-    },
+    // CommonJS packages inside the bundle ask for built-ins with `require`, and for where they are.
+    banner: { js: COMMONJS },
+    define: { __dirname: '__dirnameOfPlugin', __filename: '__filenameOfPlugin' },
   }
 }
 
