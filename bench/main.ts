@@ -3,10 +3,11 @@ import { dfgetFromOrigin } from './from-origin.ts'
 import { dfgetFromSeed } from './from-seed.ts'
 import { type Goal, showGoals } from './measure.ts'
 import { dfgetOneByte } from './one-byte.ts'
+import { isolatedPlugin } from './plugin.ts'
 
 const MiB = 2 ** 20
-const BENCHMARKS = { origin: dfgetFromOrigin, seed: dfgetFromSeed, byte: dfgetOneByte }
-const USAGE = `npm run bench -- [origin] [seed] [byte] [--size MiB] [--runs N] [--check]
+const BENCHMARKS = { origin: dfgetFromOrigin, seed: dfgetFromSeed, byte: dfgetOneByte, plugin: isolatedPlugin }
+const USAGE = `npm run bench -- [origin] [seed] [byte] [plugin] [--size MiB] [--runs N] [--check]
 
   --size    length of the file in MiB (1024)
   --runs    measured runs of each case (5)

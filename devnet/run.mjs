@@ -1,5 +1,6 @@
 // Runs a TypeScript file of devnet/ or bench/ on any Node that the product runs on: node devnet/run.mjs FILE ARGS…
 import { spawnSync } from 'node:child_process'
+import { copyFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -22,5 +23,7 @@ await build({
   packages: 'external',
   logLevel: 'error',
 })
+// What plugins run in lies beside the program that starts them.
+copyFileSync(join(root, 'dist', 'plugin-child.mjs'), join(dirname(outfile), 'plugin-child.mjs'))
 process.argv.splice(1, process.argv.length, file, ...args)
 await import(pathToFileURL(outfile).href)

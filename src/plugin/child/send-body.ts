@@ -26,17 +26,8 @@ export async function sendBody(
   const { hungUp, forget } = untilAbort(signal)
   try {
     await writeAll(socket, [head])
-    let empty = 0
-    for (let come = 1; ; come++) {
-      if (come % CHUNKS_PER_TURN === 0) await turn()
-      const next = await Promise.race([iterator.next(), hungUp])
-      if (next.done === true) break
-      const chunk: unknown = next.value
-      if (!types.isUint8Array(chunk)) throw new Error(`a chunk of the body is ${kindOf(chunk)}, expected a Uint8Array`)
-      empty = chunk.length === 0 ? empty + 1 : 0
-      if (empty > MOST_EMPTY_CHUNKS) throw new Error('the body goes on without a byte')
-      if (chunk.length > 0) await writeAll(socket, framesOf(chunk))
-    }
+    // One race for the whole body: a race for each chunk would keep all of them, as long as the host does not hang up.
+    await Promise.race([sendChunks(socket, iterator), hungUp])
   } catch (error) {
     closeIterator(iterator)
     throw error
@@ -44,6 +35,20 @@ export async function sendBody(
     forget()
   }
   await writeAll(socket, [encodeHeader(FRAME.end, 0)])
+}
+
+async function sendChunks(socket: Socket, iterator: AsyncIterator<unknown>): Promise<void> {
+  let empty = 0
+  for (let come = 1; ; come++) {
+    if (come % CHUNKS_PER_TURN === 0) await turn()
+    const next = await iterator.next()
+    if (next.done === true) return
+    const chunk: unknown = next.value
+    if (!types.isUint8Array(chunk)) throw new Error(`a chunk of the body is ${kindOf(chunk)}, expected a Uint8Array`)
+    empty = chunk.length === 0 ? empty + 1 : 0
+    if (empty > MOST_EMPTY_CHUNKS) throw new Error('the body goes on without a byte')
+    if (chunk.length > 0) await writeAll(socket, framesOf(chunk))
+  }
 }
 
 /** Rejects when the host hangs up: a body may never give its next chunk. */
