@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BROKEN_PLUGINS } from './broken-plugins.ts'
+import { createPluginHost, listPlugins, renderListing } from './index.ts'
 import { describe, oneLine, printableJson, thrownMessage } from './one-line.ts'
-import { bundledHost, dirWith, pluginText, policyOf } from './test-host.ts'
-
-const { createPluginHost, listPlugins, renderListing } = await bundledHost()
+import { dirWith, pluginText, policyOf } from './test-host.ts'
 
 /** What use and listing say of the plugin of the scheme `bad` in a directory. */
 async function bothSay(dir: string, options = {}): Promise<{ used: unknown; listed: readonly string[] }> {

@@ -2,10 +2,8 @@ import { cp, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { run, runProgram } from '#devnet'
-import type { OpenPlugin } from './index.ts'
-import { bodyText, bundledHost, dirWith, policyOf, put } from './test-host.ts'
-
-const { foundAt, openPlugin } = await bundledHost()
+import { foundAt, type OpenPlugin, openPlugin } from './index.ts'
+import { bodyText, dirWith, policyOf, put } from './test-host.ts'
 
 const root = join(import.meta.dirname, '../..')
 const example = join(root, 'examples/plugin-d7yfs')

@@ -6,10 +6,17 @@ import { expect, test, vi } from 'vitest'
 import { resolveSettings } from '#core'
 import { builtInSources, sourceSettings } from '#source'
 import type { InspectOptions, PluginPolicy, RenderedListing } from './index.ts'
-import { bundledHost, dirWith, pluginText, policyOf } from './test-host.ts'
-
-const { BUILT_IN_SCHEMES, hashPlugin, foundAt, listingJson, listPlugins, pluginDirs, renderListing, writeInstalled } =
-  await bundledHost()
+import {
+  BUILT_IN_SCHEMES,
+  foundAt,
+  hashPlugin,
+  listingJson,
+  listPlugins,
+  pluginDirs,
+  renderListing,
+  writeInstalled,
+} from './index.ts'
+import { dirWith, pluginText, policyOf } from './test-host.ts'
 
 const PAGE = `{ scheme: 'd7yfs', type: 'resource', name: 'd7yfs', buildCommit: 'bb65f13', buildTime: '2021-12-13T08:53:04Z', vendor: 'd7y' }`
 const PAGE_LINE =

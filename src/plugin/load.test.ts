@@ -1,10 +1,8 @@
 import { mkdir, rename, rm, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import type { PluginHost, PluginPolicy } from './index.ts'
-import { bodyText, bundledHost, dirWith, pluginText, policyOf, put } from './test-host.ts'
-
-const { createPluginHost } = await bundledHost()
+import { createPluginHost, type PluginHost, type PluginPolicy } from './index.ts'
+import { bodyText, dirWith, pluginText, policyOf, put } from './test-host.ts'
 
 const NAME = 'd7y-resource-plugin-d7yfs.mjs'
 /** A plugin tells that it is loaded by what it prints: it is another process. */

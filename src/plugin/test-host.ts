@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { promisify } from 'node:util'
 import { build, type Plugin } from 'esbuild'
 import { afterAll, onTestFinished } from 'vitest'
 import { resolveSettings } from '#core'
@@ -11,38 +9,37 @@ import type { ResourceClient, SourceRequest } from '#source'
 import type * as Host from './index.ts'
 import { type PluginPolicy, pluginPolicySettings } from './settings.ts'
 
-/**
- * This component as it is shipped: bundled, and run by Node itself. Vitest puts its own module loader in the place of
- * every `import()` it sees, and that one forgives and caches other things than Node's does; what lies in node_modules
- * it leaves to Node.
- */
-export async function bundledHost(apiVersion?: string): Promise<typeof Host> {
+/** This component with another version of the contract: a host of another release. */
+export async function hostOfRelease(apiVersion: string): Promise<typeof Host> {
   const root = join(import.meta.dirname, '../..')
   const dir = await mkdtemp(join(root, 'node_modules/.plugin-host-'))
   afterAll(() => rm(dir, { recursive: true }))
-  const shared = { bundle: true, platform: 'node', target: 'node20', format: 'esm' } as const
   const outfile = join(dir, 'host.mjs')
-  const entry = join(import.meta.dirname, 'index.ts')
-  await build({ ...shared, entryPoints: [entry], outfile, packages: 'external', plugins: contractOf(apiVersion) })
-  await promisify(execFile)(process.execPath, [join(root, 'scripts/build.mjs'), `--child=${dir}`])
+  await build({
+    entryPoints: [join(import.meta.dirname, 'index.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    packages: 'external',
+    plugins: [anotherContract(apiVersion)],
+  })
+  await copyFile(join(root, 'dist/plugin-child.mjs'), join(dir, 'plugin-child.mjs'))
   const host: typeof Host = await import(pathToFileURL(outfile).href)
   return host
 }
 
-/** A host of another release: the contract with another version of itself. */
-function contractOf(apiVersion: string | undefined): Plugin[] {
-  if (apiVersion === undefined) return []
-  return [
-    {
-      name: 'another-contract',
-      setup({ onLoad }) {
-        onLoad({ filter: /source\/contract\.ts$/ }, async ({ path }) => {
-          const contents = (await readFile(path, 'utf8')).replace(/API_VERSION = '.*'/, `API_VERSION = '${apiVersion}'`)
-          return { contents, loader: 'ts' }
-        })
-      },
+function anotherContract(apiVersion: string): Plugin {
+  return {
+    name: 'another-contract',
+    setup({ onLoad }) {
+      onLoad({ filter: /source\/contract\.ts$/ }, async ({ path }) => {
+        const contents = (await readFile(path, 'utf8')).replace(/API_VERSION = '.*'/, `API_VERSION = '${apiVersion}'`)
+        return { contents, loader: 'ts' }
+      })
     },
-  ]
+  }
 }
 
 /** The policy of a host that nobody configured, but quicker. */
