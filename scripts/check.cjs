@@ -4,10 +4,10 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { spawnSync } = require('node:child_process')
+const { installServers } = require('./debian-packages.cjs')
 const { installed, run } = require('./set-up.cjs')
 
 const root = path.join(__dirname, '..')
-const NGINX_PLACES = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx']
 
 const REPORTER = path.join(__dirname, 'failures-reporter.mjs')
 /** How much is told of the failures of a step, of one failure, and of what the step printed. */
@@ -103,22 +103,11 @@ function lastLines(printed) {
   return `${above === 0 ? '' : `… ${above} lines above these\n`}${lines.slice(above).join('\n')}`
 }
 
-/** The development tools, and the real web server that the stories read from. */
+/** The development tools, and the real servers that stories and examples read from. */
 function prepare() {
   if (!installed(root, ['dependencies', 'devDependencies'])) {
     console.log('installing the development tools (only now)')
     run(root, 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
   }
-  if (NGINX_PLACES.some((place) => fs.existsSync(place))) return
-  if (process.getuid?.() === 0 && fs.existsSync('/usr/bin/apt-get')) {
-    console.log('installing nginx for the stories (only now)')
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    const apt = (args) => spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env }).status === 0
-    if (
-      apt(['install', '-y', '--no-install-recommends', 'nginx-light']) ||
-      (apt(['update']) && apt(['install', '-y', '--no-install-recommends', 'nginx-light']))
-    )
-      return
-  }
-  console.log('the stories need nginx: install it (Debian: apt-get install nginx-light) and run this again')
+  installServers()
 }
