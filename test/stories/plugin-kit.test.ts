@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bytesOf, type Ran, runProgram, startNginx, type TempDir, tempDir } from '#devnet'
@@ -29,9 +29,10 @@ function rowsOf(ran: Ran, verdict: string): string[] {
 test('from an empty folder: new, build, check, test, and dfget reads by the plugin', STORY, async () => {
   await using dir = await tempDir('kit')
   const content = bytesOf({ size: 40 * MiB, seed: 3 })
-  const huge = { size: 1025 * MiB, seed: 4 }
-  const files = { 'dir/file': content, 'dir/empty': Buffer.alloc(0), 'dir/prüfung ä.txt': Buffer.from('x'), huge }
+  const files = { 'dir/file': content, 'dir/empty': Buffer.alloc(0), 'dir/prüfung ä.txt': Buffer.from('x') }
   await using nginx = await startNginx({ files, server: SERVER })
+  await writeFile(join(nginx.root, 'huge'), '')
+  await truncate(join(nginx.root, 'huge'), 1025 * MiB)
   const dfget = author(dir)
   const url = (path: string): string => `store://127.0.0.1:${nginx.port}/${path}`
 
@@ -92,6 +93,40 @@ test('an author whose plugin breaks a promise is told which, and what was seen',
   expect(tested.stdout).toMatch(/^passed +gives exactly the bytes of the resource$/m)
   expect(tested.stdout).toMatch(/^not tried +says source\.denied for what is forbidden: give --denied-url$/m)
   expect(tested.stdout).toMatch(/^\d+ passed, \d failed, \d not supported, \d not tried\n$/m)
+})
+
+/** A small file, and 1 GiB of zeros whose reading does something with memory. */
+function zerosPlugin(before: string, each = ''): string {
+  return `const MiB = 2 ** 20
+    const small = Buffer.from('small')
+    async function* zeros() {
+      const [held, chunk] = [[], Buffer.alloc(MiB)]
+      ${before}
+      for (let at = 0; at < 1024; at++) { ${each}; yield chunk }
+    }
+    const client = {
+      async download({ url }) { return url.endsWith('huge') ? { body: zeros(), contentLength: 1024 * MiB } : { body: small } },
+    }
+    export const DragonflyPluginInit = () => ({ client, metadata: { type: 'resource', name: 'zeros', scheme: 'zeros' } })`
+}
+
+test('a plugin that gathers, or reads ahead, is found out by the memory of its own process', STORY, async () => {
+  await using dir = await tempDir('kit')
+  const file = dir.join('d7y-resource-plugin-zeros.mjs')
+  const failedWith = async (plugin: string): Promise<string> => {
+    await writeFile(file, plugin)
+    const urls = ['--url', 'zeros://host/small', '--huge-url', 'zeros://host/huge', '--missing-url', 'none']
+    return rowsOf(await author(dir)(['plugin', 'test', file, ...urls, '--json']), 'failed').join('\n')
+  }
+  expect(await failedWith(zerosPlugin(''))).toBe('')
+  const gathers = await failedWith(zerosPlugin('held.push(Buffer.alloc(300 * MiB, 1))'))
+  expect(gathers).toMatch(
+    /^streams what is huge, in little memory: .*memory of the plugin \+3\d\d\.\d MiB: it gathers/m,
+  )
+  const ahead = await failedWith(zerosPlugin('setInterval(() => held.push(Buffer.alloc(4 * MiB, 1)), 20).unref()'))
+  expect(ahead).toMatch(/^reads no further ahead than it is asked for: memory \+.* while the reader rested: it reads/m)
+  const all = await failedWith(zerosPlugin('', 'held.push(Buffer.alloc(16 * MiB, 1))'))
+  expect(all).toMatch(/^streams what is huge, in little memory: plugin\.crashed: /m)
 })
 
 test('a plugin that needs options is built, and checked further once it has them', STORY, async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Failure, messageOf, parseDigest, parseDuration } from '#core'
 import { type Row, tryPlugin, type TryOrder, type Verdict } from '#kit'
-import { foundAt, type FoundPlugin, openPlugin } from '#plugin'
+import { foundAt, type FoundPlugin, openPlugin, type OpenPlugin } from '#plugin'
 import { readHeaders } from '../order.ts'
 import { keepStdout, printLine, printResult } from '../own-stdout.ts'
 import { pluginSettingsOf } from '../plugin-settings.ts'
@@ -16,14 +16,15 @@ export async function runTest(file: string, flags: TestFlags): Promise<void> {
     throw new Failure('usage.invalid', `${file} is a ${found.type} plugin: only resource plugins read URLs`)
   const order = await orderOf(found, flags)
   const { options, policy } = pluginSettingsOf(flags)
-  await using plugin = await openPlugin(found, { options, policy, warn: tell, print: tell }).catch((error: unknown) => {
-    if (!(error instanceof Failure)) throw error
-    throw new Failure(error.code, `plugin ${file}: ${error.message}`, { cause: error.cause })
-  })
+  const open = (): Promise<OpenPlugin> =>
+    openPlugin(found, { options, policy, warn: tell, print: tell }).catch((error: unknown) => {
+      if (!(error instanceof Failure)) throw error
+      throw new Failure(error.code, `plugin ${file}: ${error.message}`, { cause: error.cause })
+    })
   const live = (row: Row): void => {
     if (!flags.json) printLine(lineOf(row))
   }
-  const { rows, warnings } = await tryPlugin(plugin, order, live)
+  const { rows, warnings } = await tryPlugin(open, order, live)
   for (const warning of warnings) tell(`warning: ${warning}`)
   const counts = VERDICTS.map((verdict) => [verdict, rows.filter((row) => row.verdict === verdict).length] as const)
   const failed = rows.some(({ verdict }) => verdict === 'failed')

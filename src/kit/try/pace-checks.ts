@@ -50,12 +50,9 @@ interface Pace {
   readonly restedBytes: number | undefined
 }
 
-async function readAndRest(
-  { plugin, source, order }: Bench,
-  url: string,
-  most: number,
-  signal: AbortSignal,
-): Promise<Pace> {
+async function readAndRest(bench: Bench, url: string, most: number, signal: AbortSignal): Promise<Pace> {
+  await using fresh = await bench.anew()
+  const { plugin, source, order } = fresh
   const before = memoryOf(plugin.pid)
   const over = new AbortController()
   let rest: () => void = () => undefined

@@ -33,25 +33,30 @@ export interface TryReport {
   readonly warnings: readonly string[]
 }
 
+/** A plugin in a process of its own. */
+export type Opened = Pick<OpenPlugin, 'client' | 'pid' | 'scheme' | 'name'> & AsyncDisposable
+
 /** A plugin under test, and all that its checks need. */
 export interface Bench {
-  readonly plugin: Pick<OpenPlugin, 'client' | 'pid' | 'scheme' | 'name' | 'methods'>
+  readonly plugin: Opened
   /** The host's side of it. */
   readonly source: Source
   readonly order: TryOrder
+  /** The same plugin in another process, whose memory no check has touched yet. */
+  anew(): Promise<Bench & AsyncDisposable>
 }
 
-/** Asks a plugin for everything that the contract promises, of a live origin, as a host would. Only failures throw. */
+/**
+ * Asks a plugin for everything that the contract promises, of a live origin, as a host would. Fails only when it cannot
+ * be opened, and with `usage.invalid` for what cannot be asked.
+ */
 export async function tryPlugin(
-  plugin: Bench['plugin'],
+  open: () => Promise<Opened>,
   order: TryOrder,
   tell: (row: Row) => void = () => undefined,
 ): Promise<TryReport> {
-  const { client, scheme, name } = plugin
-  const warnings: string[] = []
-  const warn = (message: string): void => void warnings.push(message)
-  const source = sourceFromClient(client, { scheme, inTree: false, apart: true, name, warn })
-  const bench: Bench = { plugin, source, order }
+  const warnings = new Set<string>()
+  await using bench = await benchOf(open, order, (message) => void warnings.add(message))
   const rows: Row[] = []
   const add = async (check: string, run: (signal: AbortSignal) => Promise<string>): Promise<void> => {
     const row = await judge(check, order.timeoutMs, run)
@@ -76,7 +81,23 @@ export async function tryPlugin(
   await add(PACE, (signal) => keepsPace(bench, reference, signal))
   await add('answers within the time that hosts give it', (signal) => answersInTime(bench, signal))
   await add(CHANGE, () => checkOnFixture(CHANGE, bench, reference))
-  return { rows, warnings }
+  return { rows, warnings: [...warnings] }
+}
+
+async function benchOf(
+  open: () => Promise<Opened>,
+  order: TryOrder,
+  warn: (message: string) => void,
+): Promise<Bench & AsyncDisposable> {
+  const plugin = await open()
+  const { client, scheme, name } = plugin
+  return {
+    plugin,
+    source: sourceFromClient(client, { scheme, inTree: false, apart: true, name, warn }),
+    order,
+    anew: () => benchOf(open, order, warn),
+    [Symbol.asyncDispose]: () => plugin[Symbol.asyncDispose](),
+  }
 }
 
 /** Last, because afterwards the resource is another one. */

@@ -62,7 +62,8 @@ export function reasonOf(error: unknown): string {
   return flat.length > LONGEST_CHARS ? `${flat.slice(0, LONGEST_CHARS)}…` : flat
 }
 
-function assertionText({ message, actual, expected, generatedMessage, operator }: AssertionError): string {
+function assertionText({ message: whole, actual, expected, generatedMessage, operator }: AssertionError): string {
+  const [message = ''] = whole.split('\n') // Node adds a comparison of its own below
   if (operator === 'strictEqual' || operator === 'deepStrictEqual') {
     const seen = `got ${shown(actual)}, expected ${shown(expected)}`
     return generatedMessage ? seen : `${message}: ${seen}`
