@@ -29,7 +29,12 @@ beforeAll(() => {
   const packed = run('npm', ['pack', '--pack-destination', dir], root)
   const tarball = readdirSync(dir).find((name) => name.endsWith('.tgz'))
   if (tarball === undefined) throw new Error(`npm pack made nothing: ${packed.stderr}`)
-  const install = run('npm', ['install', '-g', '--prefix', prefix, '--no-audit', '--no-fund', join(dir, tarball)])
+  // With a prefix of its own npm would look there for the settings of this machine too (its certificates, its proxy).
+  const settings = run('npm', ['config', 'get', 'globalconfig']).stdout.trim()
+  const install = run('npm', [
+    ...['install', '-g', '--prefix', prefix, '--globalconfig', settings],
+    ...['--prefer-offline', '--no-audit', '--no-fund', join(dir, tarball)],
+  ])
   if (install.code !== 0) throw new Error(`npm install failed: ${install.stderr}`)
 }, 300_000)
 
