@@ -1,4 +1,4 @@
-// Makes dist/: the bundle of the four programs, and the kit for plugin authors (`dragonfly-ts/source`).
+// Makes dist/: the bundle of the four programs, and the kit for plugin authors (`dragonfly-ts/source`, `dragonfly-ts/plugin`).
 //   --child=DIR  makes only the program that plugins run in, in that directory (for tests)
 //   --quick  leaves out what only publishing needs (the type declarations)
 import { spawnSync } from 'node:child_process'
@@ -88,11 +88,12 @@ function buildSample() {
 
 /** The kit for plugin authors. */
 function buildKit() {
-  const entries = ['source', 'source-testing']
-    .map((name) => [name, name === 'source' ? 'src/source/sdk.ts' : 'src/source/testing.ts'])
-    .filter(([, file]) => existsSync(join(root, file)))
-  if (entries.length === 0) return { outputFiles: [], metafile: { inputs: {} } }
-  return bundle({ ...shared, entryPoints: Object.fromEntries(entries), chunkNames: 'source-part-[hash]' })
+  const entryPoints = {
+    source: 'src/source/sdk.ts',
+    'source-testing': 'src/source/testing.ts',
+    plugin: 'src/plugin/sdk.ts',
+  }
+  return bundle({ ...shared, entryPoints, chunkNames: 'source-part-[hash]' })
 }
 
 /** The program that plugins run in. One file: under Node's permissions it may read that, and little else. */

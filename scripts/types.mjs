@@ -1,4 +1,4 @@
-// Writes dist/types: the declarations behind `dragonfly-ts/source` and `dragonfly-ts/source/testing`.
+// Writes dist/types: the declarations behind `dragonfly-ts/source`, `dragonfly-ts/source/testing` and `dragonfly-ts/plugin`.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -6,7 +6,9 @@ import { dirname, join, relative } from 'node:path'
 /** Does nothing where the compiler is not installed: only publishing needs the declarations. */
 export function writeTypes(root) {
   const compiler = join(root, 'node_modules', '.bin', 'tsc')
-  const entries = ['src/source/sdk.ts', 'src/source/testing.ts'].filter((file) => existsSync(join(root, file)))
+  const entries = ['src/source/sdk.ts', 'src/source/testing.ts', 'src/plugin/sdk.ts'].filter((file) =>
+    existsSync(join(root, file)),
+  )
   if (!existsSync(compiler) || entries.length === 0) return
   const out = join(root, 'dist', 'types')
   const project = mkdtempSync(join(root, 'dist', '.types-'))

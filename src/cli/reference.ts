@@ -1,6 +1,7 @@
 import type { Command, Option } from 'commander'
 import { type Declarations, FAILURES, flattenSettings, type Setting } from '#core'
 import { daemonMetrics } from '#daemon'
+import { evaluatorMetrics, pluginMetrics } from '#plugin'
 import type { MetricTable } from '#runtime'
 import { schedulerMetrics } from '#scheduler'
 import { DAEMON_ALIASES, daemonTree, schedulerTree } from './daemon-settings.ts'
@@ -81,7 +82,10 @@ function metricsPage(): string {
     '## Daemon and cdn',
     table(head, rows(daemonMetrics)),
     '## Scheduler, also one embedded in a daemon',
-    table(head, rows(schedulerMetrics)),
+    table(head, rows({ ...schedulerMetrics, ...evaluatorMetrics })),
+    '## Plugins, in every program that has any',
+    'By scheme; an evaluator counts under `evaluator`.',
+    table(head, rows(pluginMetrics)),
   )
 }
 

@@ -2,13 +2,14 @@ import { join } from 'node:path'
 import { isPortTaken } from '#api'
 import { Failure } from '#core'
 import { type Daemon, daemonMetrics, hostIdentity, startDaemon } from '#daemon'
-import { pluginMetrics } from '#plugin'
+import { evaluatorMetrics, pluginMetrics } from '#plugin'
 import { aborted, type FileLock, lockFile, type Logger, Scope, untilStopped, VERSION } from '#runtime'
-import { type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
+import { type Judge, type Scheduler, schedulerMetrics, schedulerSamples, startScheduler } from '#scheduler'
 import { openTaskStore } from '#storage'
 import type { DaemonTree } from './daemon-settings.ts'
 import { isDaemonUp, socketPath } from './daemon-socket.ts'
 import { openLongRun, tellReady, warnWhenOpen, writePid } from './long-run.ts'
+import { openJudge, refuseBrokenPlugins } from './open-judge.ts'
 import { openSources } from './open-sources.ts'
 
 const LOCK_POLL_MS = 100
@@ -36,8 +37,12 @@ export async function runDaemon(settings: DaemonTree, launched: boolean): Promis
   const dir = settings.storage.dir || join(workhome, 'storage')
   const store = scope.own(await openTaskStore({ dir, bufferBytes: settings.storage.bufferMemory, warn }))
   const storageLimits = { capacityBytes: settings.storage.capacity, idleMs: settings.storage.taskTtl }
-  const { sources, plugins } = scope.own(openSources({ ...settings, workhome, log }))
-  const embedded = settings.scheduler.addrs.length === 0 ? scope.own(await embedScheduler(settings, log)) : undefined
+  const embeds = settings.scheduler.addrs.length === 0
+  const places = { ...settings, workhome, log }
+  await refuseBrokenPlugins(places, embeds ? ['resource', 'scheduler'] : ['resource'])
+  const { sources, plugins } = scope.own(openSources(places))
+  const ranking = embeds ? scope.own(await openJudge(places)) : undefined
+  const embedded = embeds ? scope.own(await embedScheduler(settings, ranking?.judge, log)) : undefined
   const schedulers = embedded === undefined ? settings.scheduler.addrs : [embedded.address]
   const host = hostIdentity({ ...settings, seed: settings.seed || embedded !== undefined })
   const daemon = scope.own(
@@ -45,7 +50,8 @@ export async function runDaemon(settings: DaemonTree, launched: boolean): Promis
   )
 
   metrics?.add(daemonMetrics, daemon.samples)
-  metrics?.add(pluginMetrics, () => plugins.samples())
+  metrics?.add(pluginMetrics, () => [...plugins.samples(), ...(ranking?.evaluator.callSamples() ?? [])])
+  if (ranking !== undefined) metrics?.add(evaluatorMetrics, () => ranking.evaluator.samples())
   if (embedded !== undefined) metrics?.add(schedulerMetrics, () => schedulerSamples(embedded.stats()))
   writePid(join(workhome, 'daemon.pid'), scope)
   const { uploadPort, piecePort } = daemon
@@ -68,11 +74,12 @@ async function takePlace(path: string, socket: string): Promise<FileLock | undef
 }
 
 /** The scheduler of a daemon that was told of none: whoever knows its port can join. */
-async function embedScheduler(settings: DaemonTree, log: Logger): Promise<Scheduler> {
+async function embedScheduler(settings: DaemonTree, judge: Judge | undefined, parentLog: Logger): Promise<Scheduler> {
   const { embeddedScheduler, listen } = settings
   const { port } = embeddedScheduler
+  const log = parentLog.child({ part: 'scheduler' })
   const start = (at: number): Promise<Scheduler> =>
-    startScheduler({ settings: { ...embeddedScheduler, listen, port: at }, log: log.child({ part: 'scheduler' }) })
+    startScheduler({ settings: { ...embeddedScheduler, listen, port: at }, judge, log })
   try {
     return await start(port)
   } catch (error) {

@@ -1,4 +1,4 @@
-import { duration, map, number, type SettingsOf, size } from '#core'
+import { duration, flag, map, number, type SettingsOf, size } from '#core'
 
 /** What every plugin of a host may take and do. Options of single plugins are not here: see `plugins`. */
 export const pluginPolicySettings = {
@@ -17,6 +17,14 @@ export const pluginPolicySettings = {
   grants: map(
     'What plugins may use of this machine, a mapping per scheme with files, writes, environment, network (lists), ' +
       'processes and addons (true or false); or `all`. In the file, or by --plugin-grant.',
+  ),
+  evaluatorTimeout: duration(
+    50,
+    'How long an evaluator has to rank the parents of one child; the scheduler ranks those itself for which it is late.',
+  ),
+  strict: flag(
+    false,
+    'Refuse to start when a plugin that this program would use is broken or refused; else it is told, and done without.',
   ),
   pins: map('SHA-256 that a plugin file must have, in hex, by scheme; any other file is refused.'),
 }

@@ -54,8 +54,8 @@ test('a judge ranks in the place of the default, and as many are named as ever',
 })
 
 test.each([
-  ['at once', () => undefined],
-  ['later', () => Promise.resolve(undefined)],
+  ['at once', (): undefined => undefined],
+  ['later', (): Promise<undefined> => Promise.resolve(undefined)],
 ] as const)('a judge that says nothing, %s, leaves it to the default', async (_when, says) => {
   const { loop, peers, child } = threeParents()
   loop.judge = says

@@ -31,8 +31,9 @@ export async function apply(
       asked.close()
     }
   } catch (error) {
-    counted.end(error)
-    if (error instanceof Error && !(error instanceof Failure)) error.message = scrub(messageOf(error))
+    const known = error instanceof Failure
+    counted.end(known ? error : new Failure('plugin.broken', 'it threw'))
+    if (error instanceof Error && !known) error.message = scrub(messageOf(error))
     throw error
   }
 }

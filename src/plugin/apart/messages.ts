@@ -23,7 +23,7 @@ export type Question =
   /** Does anybody react? */
   | { readonly ask: 'ping' }
   | { readonly ask: 'call'; readonly method: string; readonly request: PlainRequest; readonly info?: ExpireInfo }
-  /** A call of a plugin that is no source: plain arguments. */
+  /** A call of a plugin that is no source: plain arguments. `judgeParents` is the child's own: see judge-parents. */
   | { readonly ask: 'apply'; readonly method: string; readonly args: readonly unknown[] }
   | { readonly ask: 'download'; readonly request: PlainRequest }
   | { readonly ask: 'list'; readonly request: PlainRequest }

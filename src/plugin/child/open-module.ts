@@ -20,6 +20,7 @@ const METHODS = [
   'list',
   'stat',
   'evaluate',
+  'evaluateParents',
   'isBadParent',
   'findSchedulerCluster',
 ]

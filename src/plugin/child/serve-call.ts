@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { decodeHeader, decodeMessage, encodeHeader, encodeMessage, FRAME, FRAME_HEADER_BYTES } from '../apart/frames.ts'
 import type { OpenAnswer, Question } from '../apart/messages.ts'
 import { callMethod, downloadFor, entriesFor } from './call-client.ts'
+import { deepFreeze, judgeParents } from './judge-parents.ts'
 import { openModule } from './open-module.ts'
 import { sendBody } from './send-body.ts'
 import { writeAll } from './write-all.ts'
@@ -55,6 +56,8 @@ async function answer(question: Question, socket: Socket, signal: AbortSignal): 
 }
 
 async function applyMethod(method: string, args: readonly unknown[]): Promise<unknown> {
+  for (const arg of args) deepFreeze(arg)
+  if (method === 'judgeParents') return judgeParents(client, args)
   const found: unknown = Reflect.get(client, method)
   if (typeof found !== 'function') throw new Error(`it has no method ${method}`)
   const result: unknown = await Reflect.apply(found, client, args)

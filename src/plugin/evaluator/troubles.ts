@@ -1,0 +1,24 @@
+export interface Tell {
+  warn(message: string): void
+  note(message: string): void
+}
+
+/** What goes wrong with one state of an evaluator: the first is a warning, other kinds a note each, and no more. */
+export class Troubles {
+  readonly #tell: Tell
+  readonly #kinds = new Set<string>()
+
+  constructor(tell: Tell) {
+    this.#tell = tell
+  }
+
+  tell(kind: string, message: string): void {
+    if (this.#kinds.has(kind)) return
+    this.#kinds.add(kind)
+    if (this.#kinds.size > 1) this.#tell.note(message)
+    else
+      this.#tell.warn(
+        `${message}; the scheduler ranks parents itself where the evaluator does not, and counts it; no more warnings until the file is replaced`,
+      )
+  }
+}
