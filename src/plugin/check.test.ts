@@ -83,7 +83,7 @@ test('options that are no mapping are refused', async () => {
   const { used } = await bothSay(dir, { bad: 'key' })
   expect(used).toMatchObject({
     code: 'config.invalid',
-    message: expect.stringContaining('plugins.bad: "key" is not a mapping'),
+    message: expect.stringContaining('plugins.bad: is not a mapping of options'),
   })
 })
 

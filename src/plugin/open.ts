@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { realpath } from 'node:fs/promises'
 import { Failure } from '#core'
 import type { PluginMetadata, ResourceClient } from '#source'
+import { apply } from './apart/apart-apply.ts'
 import { apartClient } from './apart/apart-client.ts'
 import { Call } from './apart/call.ts'
 import { CallBook } from './apart/call-book.ts'
@@ -14,11 +14,12 @@ import type { PluginEntry } from './entry.ts'
 import { broken, locateEntry } from './entry.ts'
 import type { FoundPlugin, PluginType } from './find.ts'
 import { oneLine } from './one-line.ts'
-import { grantsOf, missingGrants } from './policy/grants.ts'
+import { grantsOf, LackingGrants, missingGrants } from './policy/grants.ts'
 import { resolveOptions } from './policy/options.ts'
 import { checkPin, sha256Of } from './policy/pins.ts'
 import { type Enforcement, type Sandbox, sandbox } from './policy/sandbox.ts'
-import { scrub } from './policy/secrets.ts'
+import { readSecretFile, scrub, scrubAll } from './policy/secrets.ts'
+import { grantFlag } from './policy/shell-word.ts'
 import { checkTrust } from './policy/trust.ts'
 import { watchProcess } from './apart/watch-process.ts'
 import type { PluginPolicy } from './settings.ts'
@@ -124,7 +125,7 @@ export async function openPlugin(found: FoundPlugin, how: OpenOptions): Promise<
     get idleMs() {
       return supervised.idleMs
     },
-    apply: (method, args, signal) => applyOf(supervised, method, args, signal),
+    apply: (method, args, signal) => apply(supervised, { scheme, book, scrub: cleaned }, { method, args, signal }),
     [Symbol.asyncDispose]: () => supervised[Symbol.asyncDispose](),
   }
 }
@@ -139,27 +140,38 @@ interface Admitted {
 }
 
 async function admit(found: FoundPlugin, entry: PluginEntry, how: OpenOptions): Promise<Admitted> {
-  await checkTrust(dirname(found.path), entry)
+  await checkTrust(found, entry)
   const sha256 = await sha256Of(entry.file)
   checkPin(found.name, sha256, how.policy.pins)
   const env = how.env ?? process.env
-  const readText = (path: string): Promise<string> => readFile(path, 'utf8')
-  const { options, secrets } = await resolveOptions(found.name, how.options, { env, readFile: readText })
+  const { options, secrets } = await resolveOptions(found.name, how.options, { env, readFile: readSecretFile })
   const grants = grantsOf(found.name, how.policy.grants)
-  const read = [found.folder ? dirname(entry.file) : entry.file]
-  return { sha256, options, secrets, grants, box: sandbox(grants, { childFile: CHILD_FILE, read, env }) }
+  const plugin = await realpath(found.path)
+  return { sha256, options, secrets, grants, box: sandbox(grants, { childFile: CHILD_FILE, plugin, env }) }
 }
 
 /** What it said of itself, once that is found to be right. Undefined identity cannot be: the first start set it. */
-async function accept(found: FoundPlugin, identity: Identity | undefined, { grants }: Admitted): Promise<Identity> {
+async function accept(found: FoundPlugin, identity: Identity | undefined, admitted: Admitted): Promise<Identity> {
+  const { grants, secrets } = admitted
   if (identity === undefined) throw new Failure('internal', 'a plugin was opened without an answer')
-  const missing = missingGrants(identity.metadata.permissions, grants)
-  if (missing.length === 0) return identity
-  const flags = missing.map((what) => `--plugin-grant ${found.name}.${what}`).join(' ')
+  const { permissions } = identity.metadata
+  const missing = missingGrants(permissions, grants)
+  if (missing.length === 0) return { ...identity, metadata: shown(identity.metadata, secrets) }
+  const flags = missing.map((what) => grantFlag(found.name, what)).join(' ')
   throw new Failure(
     'plugin.refused',
     `it needs what it was not granted: ${missing.join(', ')}; grant it in the configuration (pluginPolicy.grants.${found.name}), or with ${flags}`,
+    { cause: new LackingGrants(permissions, missing) },
   )
+}
+
+/** A plugin may say of itself what it was told. What was checked stays: a user may be called like a scheme. */
+function shown(metadata: PluginMetadata, secrets: readonly string[]): PluginMetadata {
+  const { type, name, scheme, permissions, ...more } = metadata
+  const checked = { type, name, scheme, ...(permissions === undefined ? {} : { permissions }) }
+  const said = scrubAll(more, secrets) as Readonly<Record<string, unknown>>
+  const entries = Object.entries({ ...said, ...checked }).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1))) as PluginMetadata
 }
 
 async function afterwards<T>(supervised: Supervised, check: () => Promise<T>): Promise<T> {
@@ -222,18 +234,4 @@ function asReason(error: unknown, secrets: readonly string[]): Failure {
   const message = oneLine(scrub(error instanceof Error ? error.message : String(error), secrets))
   if (error instanceof Failure && error.code === 'config.invalid') return new Failure('config.invalid', message)
   return broken(message)
-}
-
-async function applyOf(
-  supervised: Supervised,
-  method: string,
-  args: readonly unknown[],
-  signal: AbortSignal,
-): Promise<unknown> {
-  const call = await supervised.ask({ ask: 'apply', method, args }, signal)
-  try {
-    return (Object(await call.message()) as { result?: unknown }).result
-  } finally {
-    call.close()
-  }
 }

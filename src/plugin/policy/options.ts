@@ -1,20 +1,35 @@
 import { Failure } from '#core'
 import type { PluginOptions } from '../check.ts'
-import { resolveReferences, type SecretPlaces } from './secrets.ts'
+import { ofScheme } from './of-scheme.ts'
+import { mapLeaves } from './option-tree.ts'
+import { isReference, isSecretKey, type SecretPlaces, secretOf } from './secrets.ts'
 
 /**
- * The options of one plugin, secrets filled in: a copy of its own. `secrets` are the values that must not be shown.
- * Fails with `config.invalid`.
+ * The options of one plugin, secrets filled in: a copy of its own. `secrets` are the values that must not be shown:
+ * what references name, and what stands under keys such as `password`. Fails with `config.invalid` that names the key
+ * and the reference, never a value.
  */
 export async function resolveOptions(
   scheme: string,
   raw: PluginOptions,
   from: SecretPlaces,
 ): Promise<{ options: Record<string, unknown>; secrets: readonly string[] }> {
-  const given: unknown = Object.hasOwn(raw, scheme) ? raw[scheme] : {}
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw new Failure('config.invalid', `plugins.${scheme}: ${JSON.stringify(given)} is not a mapping`)
+  const place = `plugins.${scheme}`
+  const given = ofScheme(raw, scheme) ?? {}
+  if (typeof given !== 'object' || Array.isArray(given))
+    throw new Failure('config.invalid', `${place}: is not a mapping of options`)
+  const references = new Map<string, string>()
   const secrets: string[] = []
-  const options = await resolveReferences(`plugins.${scheme}`, given, from, secrets)
-  return { options: options as Record<string, unknown>, secrets }
+  mapLeaves(place, given, (value, path) => {
+    if (isReference(value)) references.set(value, [place, ...path].join('.'))
+    else if (isSecretText(value) && path.some(isSecretKey)) secrets.push(String(value))
+  })
+  const values = new Map<unknown, string>()
+  for (const [reference, key] of references) values.set(reference, await secretOf(key, reference, from))
+  const options = mapLeaves(place, given, (value) => values.get(value) ?? value)
+  return { options: options as Record<string, unknown>, secrets: [...values.values(), ...secrets] }
+}
+
+function isSecretText(value: unknown): value is string | number {
+  return (typeof value === 'string' && value !== '') || typeof value === 'number'
 }

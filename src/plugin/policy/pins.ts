@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Failure } from '#core'
+import { ofScheme } from './of-scheme.ts'
 
 /** SHA-256 of a file, in hex. */
 export async function sha256Of(file: string): Promise<string> {
@@ -9,10 +10,10 @@ export async function sha256Of(file: string): Promise<string> {
     .digest('hex')
 }
 
-/** Fails with `plugin.refused` when the configuration pins a scheme to another file. */
+/** Fails with `plugin.refused` when the configuration pins a scheme to another file, or `config.invalid` for no pin. */
 export function checkPin(scheme: string, sha256: string, pins: Readonly<Record<string, unknown>>): void {
-  if (!Object.hasOwn(pins, scheme)) return
-  const pin = pins[scheme]
+  const pin = ofScheme(pins, scheme)
+  if (pin === undefined) return
   const hex = typeof pin === 'string' ? pin.toLowerCase().replace(/^sha256:/, '') : ''
   if (!/^[0-9a-f]{64}$/.test(hex))
     throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${JSON.stringify(pin)} is no SHA-256 in hex`)

@@ -1,3 +1,5 @@
+import { dirname, join } from 'node:path'
+import { Failure } from '#core'
 import { covers, type Grants } from './grants.ts'
 
 export type Enforced = 'enforced' | 'not enforced'
@@ -21,8 +23,8 @@ export interface Sandbox {
 export interface SandboxPlace {
   /** The program that runs the plugin. */
   readonly childFile: string
-  /** The plugin's own file or folder. */
-  readonly read: readonly string[]
+  /** The plugin's own file or folder, all links followed. */
+  readonly plugin: string
   readonly env: NodeJS.ProcessEnv
 }
 
@@ -44,11 +46,15 @@ const NEUTRAL_NAMES = [
   'no_proxy',
 ]
 
+/** Would loosen every other limit. */
+const NEVER_PICKED = 'NODE_OPTIONS'
+
 /**
  * Node's permission flags for a plugin. They keep honest code honest and a mistake small; a process that may start
- * others is held by none of them.
+ * others is held by none of them. Nor are threads (one that is started with flags of its own reads every file), so they
+ * come with processes only. Fails with `plugin.refused` for a path that the flags cannot name.
  */
-export function sandbox(grants: Grants, { childFile, read, env }: SandboxPlace): Sandbox {
+export function sandbox(grants: Grants, { childFile, plugin, env }: SandboxPlace): Sandbox {
   const memory = process.platform === 'linux' ? 'enforced' : 'not enforced'
   const network = 'not enforced'
   const flag = permissionFlag()
@@ -60,17 +66,37 @@ export function sandbox(grants: Grants, { childFile, read, env }: SandboxPlace):
   }
   const execArgv = [
     flag,
-    '--no-warnings',
-    ...[childFile, ...read, ...grants.files].map((path) => `--allow-fs-read=${path}`),
-    ...grants.writes.map((path) => `--allow-fs-write=${path}`),
-    '--allow-worker',
+    // Of the flag itself. What the plugin's own code is warned of goes to its output, as ever.
+    '--disable-warning=ExperimentalWarning',
+    '--disable-warning=SecurityWarning',
+    ...[childFile, plugin, ...manifestsAbove(plugin)].map((path) => `--allow-fs-read=${literal(path)}`),
+    ...grants.files.flatMap(withWhatIsBelow).map((path) => `--allow-fs-read=${path}`),
+    ...grants.writes.flatMap(withWhatIsBelow).map((path) => `--allow-fs-write=${path}`),
     ...(knows('--allow-net') ? ['--allow-net'] : []),
-    ...(grants.processes ? ['--allow-child-process'] : []),
+    ...(grants.processes ? ['--allow-child-process', '--allow-worker'] : []),
     ...(grants.addons && knows('--allow-addons') ? ['--allow-addons'] : []),
   ]
   const held = grants.processes || grants.addons ? 'not enforced' : 'enforced'
   const enforcement: Enforcement = { files: held, environment: 'enforced', network, processes: held, memory }
   return { execArgv, env: pick(env, grants.environment), enforcement }
+}
+
+/** A star in a flag stands for any characters, and nothing takes that meaning away. */
+function literal(path: string): string {
+  if (!path.includes('*')) return path
+  throw new Failure('plugin.refused', `its path ${path} has a *, which Node would take for a pattern: rename it`)
+}
+
+/** Node looks only once whether a path is a directory: one that is made later would not count as one. */
+function withWhatIsBelow(path: string): string[] {
+  return path.endsWith('*') ? [path] : [path, `${path.replace(/\/+$/, '')}/*`]
+}
+
+/** Early Node 20 reads them on its way up, to know what kind of module a `.js` file is, and fails where it may not. */
+function manifestsAbove(file: string): string[] {
+  const manifests: string[] = []
+  for (let at = file; at !== dirname(at); at = dirname(at)) manifests.push(join(dirname(at), 'package.json'))
+  return manifests
 }
 
 function permissionFlag(): string | undefined {
@@ -84,7 +110,9 @@ function knows(flag: string): boolean {
 function pick(env: NodeJS.ProcessEnv, granted: readonly string[]): Record<string, string> {
   const patterns = [...NEUTRAL_NAMES, ...granted]
   return Object.fromEntries(
-    Object.entries(defined(env)).filter(([name]) => patterns.some((pattern) => covers(pattern, name))),
+    Object.entries(defined(env)).filter(
+      ([name]) => name !== NEVER_PICKED && patterns.some((pattern) => covers(pattern, name)),
+    ),
   )
 }
 

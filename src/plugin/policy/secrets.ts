@@ -1,11 +1,17 @@
-import { Failure, messageOf } from '#core'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { Failure, formatBytes, messageOf } from '#core'
+import { redactUrl } from '#runtime'
+import { mapLeaves } from './option-tree.ts'
 
 const HIDDEN = '[hidden]'
-const SECRET_KEY = /authorization|cookie|passw|passphrase|secret|token|credential|private|api[-_]?key/i
-const REFERENCE = /^(?:env:([A-Za-z_][A-Za-z0-9_]*)|file:(\/(?!\/).*))$/
+const SECRET_KEY =
+  /authorization|cookie|passw|pwd|passphrase|secret|token|credential|private|signature|(api|access)[-_]?key/i
+const REFERENCE = /^(?:env:([A-Za-z_][A-Za-z0-9_]*)|file:(\/(?!\/).*))$/s
+/** A key, a password, a certificate with its chain; not some other file that was named by mistake. */
+const LARGEST_SECRET_BYTES = 64 * 1024
 /** Shorter values stand in too many words to be taken out of them. */
 const SHORTEST_SCRUBBED_CHARS = 4
-const MOST_DEPTH = 32
 
 /** What a reference names: the value of an environment variable, or the text of a file. */
 export interface SecretPlaces {
@@ -13,70 +19,100 @@ export interface SecretPlaces {
   readFile(path: string): Promise<string>
 }
 
+/** `env:NAME` or `file:/absolute/path`, and nothing else: `file:///x` is a URL that a plugin may take. */
 export function isReference(value: unknown): value is string {
   return typeof value === 'string' && REFERENCE.test(value)
 }
 
-/**
- * The same options with the values that references name. `secrets` are all of those values. Fails with
- * `config.invalid` that names the key and the reference, never a value.
- */
-export async function resolveReferences(
-  key: string,
-  value: unknown,
-  places: SecretPlaces,
-  secrets: string[],
-): Promise<unknown> {
-  if (isReference(value)) {
-    const secret = await valueOf(key, value, places)
-    secrets.push(secret)
-    return secret
-  }
-  if (typeof value === 'string' && SECRET_KEY.test(key.slice(key.lastIndexOf('.') + 1))) secrets.push(value)
-  if (typeof value !== 'object' || value === null) return value
-  if (key.split('.').length > MOST_DEPTH) throw new Failure('config.invalid', `${key}: is nested too deep`)
-  const entries = await Promise.all(
-    Object.entries(value).map(async ([name, inner]) => {
-      return [name, await resolveReferences(`${key}.${name}`, inner, places, secrets)] as const
-    }),
-  )
-  return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
+/** Whether what stands under a key is most likely not for everybody's eyes. */
+export function isSecretKey(key: string): boolean {
+  return SECRET_KEY.test(key)
 }
 
-async function valueOf(key: string, reference: string, places: SecretPlaces): Promise<string> {
+/** The value that a reference names. Fails with `config.invalid` that names the key and the reference. */
+export async function secretOf(key: string, reference: string, places: SecretPlaces): Promise<string> {
   const [, variable, path = ''] = REFERENCE.exec(reference) ?? []
   if (variable !== undefined) {
-    const value = places.env[variable]
-    if (value === undefined || value === '')
-      throw new Failure('config.invalid', `${key}: ${reference} names an environment variable that is not set`)
-    return value
+    const value = Object.hasOwn(places.env, variable) ? places.env[variable] : undefined
+    if (value !== undefined && value !== '') return value
+    throw new Failure('config.invalid', `${key}: ${reference} names an environment variable that is not set`)
   }
+  let text: string
   try {
-    return (await places.readFile(path)).replace(/\r?\n$/, '')
+    text = await places.readFile(path)
   } catch (error) {
     throw new Failure('config.invalid', `${key}: ${reference} cannot be read: ${messageOf(error)}`)
+  }
+  const value = text.replace(/\r?\n$/, '')
+  if (value !== '') return value
+  throw new Failure('config.invalid', `${key}: ${reference} names an empty file`)
+}
+
+/** The text of a small regular file: a pipe could keep its reader waiting, and a device has no end. */
+export async function readSecretFile(path: string): Promise<string> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  if (!(await file.stat()).isFile()) throw new Error('it is not a regular file')
+  const buffer = Buffer.alloc(LARGEST_SECRET_BYTES + 1)
+  let length = 0
+  for (let read = -1; read !== 0 && length < buffer.length; length += read)
+    ({ bytesRead: read } = await file.read(buffer, length))
+  if (length > LARGEST_SECRET_BYTES) throw new Error(`it has more than ${formatBytes(LARGEST_SECRET_BYTES)}`)
+  const bytes = buffer.subarray(0, length)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new Error('it is not a text in UTF-8')
   }
 }
 
 /** Options as a listing may show them: references as they stand, other values under secret-looking keys hidden. */
 export function redactOptions(raw: unknown): unknown {
-  return redact('', raw, 0)
+  try {
+    return mapLeaves('plugins', raw, (value, path) => {
+      if (isReference(value) || value === null || value === undefined) return value
+      if (path.some(isSecretKey)) return HIDDEN
+      return typeof value === 'string' && /:\/\/.*[@?#]/s.test(value) ? redactUrl(value) : value
+    })
+  } catch {
+    return HIDDEN
+  }
 }
 
-function redact(key: string, value: unknown, depth: number): unknown {
-  if (isReference(value)) return value
-  if (value !== null && value !== undefined && SECRET_KEY.test(key)) return HIDDEN
-  if (typeof value !== 'object' || value === null) return value
-  if (depth > MOST_DEPTH) return HIDDEN
-  if (Array.isArray(value)) return value.map((inner) => redact(key, inner, depth + 1))
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, redact(name, inner, depth + 1)]))
-}
+const PATTERNS = new WeakMap<readonly string[], RegExp>()
 
-/** A text of the plugin's without the secrets that it was given, line by line where a secret has several. */
+/**
+ * A text of the plugin's without the secrets that it was given, in the spellings in which they come to be in texts: as
+ * they are, by lines, in a URL, in JSON, in base64.
+ */
 export function scrub(text: string, secrets: readonly string[]): string {
-  const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)])
-  return parts
+  if (secrets.length === 0) return text
+  const pattern = PATTERNS.get(secrets) ?? patternOf(secrets)
+  PATTERNS.set(secrets, pattern)
+  return text.replace(pattern, HIDDEN)
+}
+
+/** The same of everything in plain data: keys too. */
+export function scrubAll(value: unknown, secrets: readonly string[]): unknown {
+  if (typeof value === 'string') return scrub(value, secrets)
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map((inner) => scrubAll(inner, secrets))
+  const entries = Object.entries(value).map(([key, inner]) => [scrub(key, secrets), scrubAll(inner, secrets)] as const)
+  return Object.fromEntries(entries)
+}
+
+function patternOf(secrets: readonly string[]): RegExp {
+  const spellings = secrets
+    .flatMap((secret) => [secret, secret.replace(/\s+/g, ' '), ...secret.split(/\r?\n/)])
+    .map((part) => part.trim())
     .filter((part) => part.length >= SHORTEST_SCRUBBED_CHARS)
-    .toSorted((a, b) => b.length - a.length)
-    .reduce((cleaned, part) => cleaned.replaceAll(part, HIDDEN), text)
+    .flatMap(spellingsOf)
+  const longestFirst = [...new Set(spellings)].toSorted((a, b) => b.length - a.length)
+  const quoted = longestFirst.map((part) => part.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`))
+  return quoted.length === 0 ? /(?!)/ : new RegExp(quoted.join('|'), 'g')
+}
+
+function spellingsOf(part: string): string[] {
+  const bytes = Buffer.from(part)
+  const base64 = bytes.toString('base64').replace(/=+$/, '')
+  return [part, encodeURIComponent(bytes.toString()), JSON.stringify(part).slice(1, -1), base64]
 }

@@ -1,47 +1,92 @@
 import type { Stats } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { lstat, readlink, realpath } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
 import { Failure } from '#core'
-import type { PluginEntry } from '../entry.ts'
-
-/**
- * A plugin runs as who runs this host: so nobody else may be able to put another one in its place. Its file, its
- * directory and all directories above them must belong to that user or to root, and be writable by nobody else. Fails
- * with `plugin.refused` and the command that mends it.
- */
-export async function checkTrust(dir: string, entry: PluginEntry): Promise<void> {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return
-  for (const start of [entry.file, await realpath(dir)]) {
-    for (let path = start; ; path = dirname(path)) {
-      checkPlace(path, await stat(path), uid)
-      if (path === dirname(path)) break
-    }
-  }
-}
+import { broken, type PluginEntry } from '../entry.ts'
+import type { FoundPlugin } from '../find.ts'
+import { thrownMessage } from '../one-line.ts'
+import { shellWord } from './shell-word.ts'
 
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
+const MOST_LINKS = 40
 
-function checkPlace(path: string, stats: Stats, uid: number): void {
+/**
+ * A plugin runs as who runs this host: so nobody else may be able to put another one in its place. Its file or folder,
+ * its directory, all directories above them and every link on the way must belong to that user or to root, and be
+ * writable by nobody else. Fails with `plugin.refused` and the command that mends it.
+ */
+export async function checkTrust(found: FoundPlugin, entry: PluginEntry): Promise<void> {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return
+  try {
+    const dir = await realpath(dirname(found.path))
+    const folder = found.folder ? await realpath(found.path) : undefined
+    const isInner = (path: string): boolean =>
+      path === dir || (folder !== undefined && (path === folder || path.startsWith(folder + sep)))
+    const way = new Way((path, stats) => checkPlace(path, stats, uid, isInner(path)))
+    await way.follow(found.path)
+    await way.follow(entry.file)
+    if (folder !== undefined) await way.follow(join(folder, 'package.json'))
+  } catch (error) {
+    throw error instanceof Failure ? error : broken(`it cannot be looked at: ${thrownMessage(error)}`)
+  }
+}
+
+/** Everything that a path leads through, each once: directories, links, where the links lead. */
+class Way {
+  readonly #seen = new Set<string>()
+  readonly #look: (path: string, stats: Stats) => void
+  #links = 0
+
+  constructor(look: (path: string, stats: Stats) => void) {
+    this.#look = look
+  }
+
+  async follow(path: string): Promise<void> {
+    let at = resolve('/')
+    await this.#lookAt(at)
+    const names = resolve(path).split(sep).filter(Boolean)
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      if (name === '..') at = dirname(at)
+      if (name === '.' || name === '..') continue
+      const next = join(at, name)
+      if (!(await this.#lookAt(next)).isSymbolicLink()) {
+        at = next
+        continue
+      }
+      if (++this.#links > MOST_LINKS) throw new Error('there are too many links on the way')
+      const target = await readlink(next)
+      if (target.startsWith(sep)) at = resolve('/')
+      names.unshift(...target.split(sep).filter(Boolean))
+    }
+  }
+
+  async #lookAt(path: string): Promise<Stats> {
+    const stats = await lstat(path)
+    if (!this.#seen.has(path)) this.#look(path, stats)
+    this.#seen.add(path)
+    return stats
+  }
+}
+
+function checkPlace(path: string, stats: Stats, uid: number, inner: boolean): void {
+  const { mode } = stats
   if (stats.uid !== uid && stats.uid !== 0) {
     const whose = `${path} belongs to user ${stats.uid}, who could put another plugin there`
-    throw new Failure('plugin.refused', `${whose}; make it yours or root's: chown ${uid} ${quoted(path)}`)
+    throw new Failure('plugin.refused', `${whose}; make it yours or root's: chown ${uid} ${shellWord(path)}`)
   }
-  // A sticky directory such as /tmp lets nobody take away what another one put there.
-  if (stats.isDirectory() && (stats.mode & STICKY) !== 0) return
+  if (stats.isSymbolicLink()) return // whoever may write to its directory may replace it, nobody else
+  // Above the plugins' own directory: one such as /tmp lets nobody take away what another one put there.
+  if (stats.isDirectory() && (mode & STICKY) !== 0 && !inner) return
   // The group that many systems make for each user, with that user alone in it.
   const ownGroup = stats.gid === stats.uid
-  if ((stats.mode & OTHERS_WRITE) !== 0) throw tooOpen(path, 'everybody', 'o-w')
-  if ((stats.mode & GROUP_WRITES) !== 0 && !ownGroup) throw tooOpen(path, `group ${stats.gid}`, 'g-w')
+  if ((mode & OTHERS_WRITE) !== 0) throw tooOpen(path, 'everybody', 'o-w')
+  if ((mode & GROUP_WRITES) !== 0 && !ownGroup) throw tooOpen(path, `group ${stats.gid}`, 'g-w')
 }
 
-function tooOpen(path: string, who: string, mode: string): Failure {
+function tooOpen(path: string, who: string, change: string): Failure {
   const what = `${path} is writable by ${who}, who could put another plugin there`
-  return new Failure('plugin.refused', `${what}; close it: chmod ${mode} ${quoted(path)}`)
-}
-
-function quoted(path: string): string {
-  return /^[\w/.,@+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
+  return new Failure('plugin.refused', `${what}; close it: chmod ${change} ${shellWord(path)}`)
 }
