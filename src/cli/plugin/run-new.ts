@@ -7,5 +7,7 @@ export async function runNew(scheme: string, dir: string | undefined): Promise<v
   const place = relative(process.cwd(), made.dir)
   printLine(`wrote ${place === '' ? '.' : place}: ${made.files.join(', ')}`)
   printLine(`linked node_modules/dragonfly-ts to ${made.linkedTo}, so that it builds and tests at once`)
+  if (!made.typesThere)
+    printLine(`the types for editors are not built there: npm run build in ${made.linkedTo} makes them`)
   printLine(`next: ${place === '' ? '' : `cd ${place} && `}npm test`)
 }

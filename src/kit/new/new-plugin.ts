@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Failure, messageOf } from '#core'
@@ -12,11 +13,14 @@ export interface NewPlugin {
   readonly files: readonly string[]
   /** The installation that its node_modules is linked to. */
   readonly linkedTo: string
+  /** False in a checkout where only the programs were built: then editors know no types of the kit. */
+  readonly typesThere: boolean
 }
 
 /** What may lie in the directory already: a project often begins as an empty repository. */
 const IN_NOBODYS_WAY = ['.git']
 const MOST_NAMES_TOLD = 3
+const TYPES = 'dist/types/source/sdk.d.ts'
 
 /**
  * Writes a plugin project that builds and passes its tests as it stands: all of it, or nothing. Without `dir` it goes
@@ -33,7 +37,7 @@ export async function newPlugin(request: { readonly scheme: string; readonly dir
   } catch (error) {
     throw new Failure('output.invalid', `${dir} cannot be written: ${messageOf(error)}`, { cause: error })
   }
-  return { scheme, dir, files: Object.keys(files), linkedTo: root }
+  return { scheme, dir, files: Object.keys(files), linkedTo: root, typesThere: existsSync(join(root, TYPES)) }
 }
 
 /** True when the directory is there, and empty. */
