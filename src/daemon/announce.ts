@@ -8,7 +8,7 @@ export interface AnnouncerDeps {
   readonly schedulers: readonly SchedulerClient[]
   readonly identity: HostIdentity
   readonly host: Host
-  readonly store: Pick<TaskStore, 'list'>
+  readonly store: Pick<TaskStore, 'list' | 'get'>
   readonly intervalMs: number
   readonly log: Logger
 }
@@ -40,8 +40,8 @@ export class Announcer implements AsyncDisposable {
 
   /** Offers one finished task to every scheduler. */
   async offer(task: StoredTask): Promise<void> {
-    const { schedulers, identity, log } = this.#deps
-    const offers = schedulers.map((scheduler) => offerTask(task, scheduler, identity))
+    const { schedulers, log } = this.#deps
+    const offers = schedulers.map((scheduler) => this.#offerTo(scheduler, task))
     for (const outcome of await Promise.allSettled(offers)) {
       if (outcome.status === 'rejected') {
         log.warn(
@@ -67,16 +67,25 @@ export class Announcer implements AsyncDisposable {
   }
 
   async #tellInventory(scheduler: SchedulerClient): Promise<void> {
-    const { store, identity, log } = this.#deps
+    const { store, log } = this.#deps
     const finished = store.list().filter((task) => task.complete && (task.contentLength ?? 0) > 0)
     for (const task of finished.slice(-MAX_INVENTORY)) {
       try {
-        await offerTask(task, scheduler, identity)
+        await this.#offerTo(scheduler, task)
       } catch (error) {
         log.warn({ task: task.meta.taskId, why: messageOf(error) }, 'the scheduler was not told of the finished tasks')
         return
       }
     }
+  }
+
+  /** What is deleted meanwhile is not offered for ever: that it is gone may have been told before this. */
+  async #offerTo(scheduler: SchedulerClient, task: StoredTask): Promise<void> {
+    const { store, identity } = this.#deps
+    const { taskId } = task.meta
+    if (store.get(taskId) === undefined) return
+    await offerTask(task, scheduler, identity)
+    if (store.get(taskId) === undefined) await scheduler.deleteTask({ hostId: identity.id, taskId })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
