@@ -53,7 +53,14 @@ test(
     const set = (state: StoreState) => writeFile(join(plugins, 'state.json'), JSON.stringify(state))
     const downloads = async () =>
       (await readFile(join(plugins, 'calls'), 'utf8')).split('\n').filter((name) => name === 'download').length
-    await using net = await devnet({ peers: 1, seeds: 1, pluginDirs: { peers: [plugins], seeds: [plugins] } })
+    const granted = { pluginPolicy: { grants: { store: { files: [plugins], writes: [plugins] } } } }
+    await using net = await devnet({
+      peers: 1,
+      seeds: 1,
+      pluginDirs: { peers: [plugins], seeds: [plugins] },
+      peerSettings: granted,
+      seedSettings: granted,
+    })
     const [peer] = net.peers
     const get = async () => {
       const result = resultOf(await peer!.dfget(['store://host/f', '-O', dir.join('f'), '--json']))
