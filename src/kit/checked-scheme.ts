@@ -1,7 +1,5 @@
 import { Failure } from '#core'
-
-/** Schemes that a host reads itself; a plugin cannot take them over. */
-export const BUILT_IN_SCHEMES: readonly string[] = ['file', 'http', 'https']
+import { BUILT_IN_SCHEMES } from '#plugin'
 
 /** The name of the plugin's file has to fit into a directory. */
 const LONGEST_SCHEME_CHARS = 100

@@ -123,10 +123,12 @@ test('a plugin that gathers, or reads ahead, is found out by the memory of its o
   expect(gathers).toMatch(
     /^streams what is huge, in little memory: .*memory of the plugin \+\d{3}\.\d MiB: it gathers/m,
   )
-  const ahead = await failedWith(zerosPlugin('setInterval(() => held.push(Buffer.alloc(4 * MiB, 1)), 20).unref()'))
+  const ahead = await failedWith(
+    zerosPlugin('setInterval(() => held.length < 6 && held.push(Buffer.alloc(40 * MiB, 1)), 20).unref()'),
+  )
   expect(ahead).toMatch(/^reads no further ahead than it is asked for: memory \+.* while the reader rested: it reads/m)
   const all = await failedWith(zerosPlugin('', 'held.push(Buffer.alloc(16 * MiB, 1))'))
-  expect(all).toMatch(/^streams what is huge, in little memory: plugin\.crashed: /m)
+  expect(all).toMatch(/^streams what is huge, in little memory: (plugin\.crashed: |.*: it gathers)/m)
 })
 
 test('a plugin that needs options is built, and checked further once it has them', STORY, async () => {

@@ -3,7 +3,7 @@ import { CONTRACT_CHECKS, type Lacking, Probe, type SourceFixture } from '#sourc
 import { known, type Reference } from './reference.ts'
 import { runChange } from './run-change.ts'
 import type { Bench, TryOrder } from './try-plugin.ts'
-import { notSupported, notTried } from './verdict.ts'
+import { notSupported, notTried, NoVerdict, reasonOf } from './verdict.ts'
 
 /** What the check of the suite takes, as the flag that gives it. */
 const FLAGS: Readonly<Record<Lacking, string>> = {
@@ -14,8 +14,9 @@ const FLAGS: Readonly<Record<Lacking, string>> = {
   '32 MiB': 'give a --url of 32 MiB or more',
 }
 
+const MISSING = 'says source.not_found for what is not there'
 /** These two ask nothing of the bytes of the resource. */
-const NEED_NO_CONTENT = new Set(['says source.not_found for what is not there', 'lists one level, entry by entry'])
+const NEED_NO_CONTENT = new Set([MISSING, 'lists one level, entry by entry'])
 
 /** One check of the contract suite, on the host's stand-in for the plugin. */
 export async function checkOnFixture(check: string, bench: Bench, reference: Reference | undefined): Promise<string> {
@@ -27,6 +28,10 @@ export async function checkOnFixture(check: string, bench: Bench, reference: Ref
     const skipped = await run(probe)
     if (skipped === undefined) return ''
     throw 'unsupported' in skipped ? notSupported(skipped.unsupported) : notTried(FLAGS[skipped.untried])
+  } catch (error) {
+    if (check !== MISSING || bench.order.missingUrl !== undefined || error instanceof NoVerdict) throw error
+    const guessed = `asked was ${probe.fixture.missingUrl}: give --missing-url, or "none" where every URL is something`
+    throw new Error(`${reasonOf(error)} (${guessed})`, { cause: error })
   } finally {
     probe.close()
   }
