@@ -40,6 +40,10 @@ export function downloadCommand(): Command {
     .option('--config <file>', 'settings of a daemon that is started, and of -p source')
     .option('--json', 'print one result object on stdout, and nothing else there', false)
     .action(async (url: string | undefined, flags: DownloadFlags) => {
+      if (flags.pluginOption.length + flags.pluginGrant.length > 0) {
+        const { givenPlugins } = await import('./plugin-layers.ts')
+        givenPlugins(flags, {}) // slips are told before anything is done, whoever will obey
+      }
       const { runDownload } = await import('./run-download.ts')
       await runDownload(flags, url)
     })

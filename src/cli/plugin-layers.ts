@@ -1,29 +1,51 @@
-import { parseDocument } from 'yaml'
-import { Failure, messageOf } from '#core'
+import { type Document, isScalar, parseDocument } from 'yaml'
+import { Failure } from '#core'
+import { checkPlain, isForbidden, isMapping, type Mapping } from './plain-mapping.ts'
 import type { PluginFlags } from './plugin-flags.ts'
 
 /** Holds a mapping of the shape of `plugins` in the configuration; counts more than that, and less than flags. */
 export const PLUGINS_VARIABLE = 'DRAGONFLY_PLUGINS'
 
-const MOST_DEPTH = 32
+const MOST_KEYS = 32
 const LISTS: readonly string[] = ['files', 'writes', 'environment', 'network']
-/** Keys that would reach into every object. */
-const FORBIDDEN: readonly string[] = ['__proto__', 'constructor', 'prototype']
+const SWITCHES: readonly string[] = ['processes', 'addons']
 
-type Mapping = Record<string, unknown>
+/** What plugins are given besides what the configuration file says. */
+export interface GivenPlugins {
+  /** Options by scheme. */
+  readonly options: Mapping
+  readonly grants: Mapping
+}
 
-/** Options and grants from a configuration file's values, the environment and flags; the later counts more, key by key. */
-export function pluginLayer(
-  file: unknown,
-  flags: PluginFlags,
-  env: NodeJS.ProcessEnv,
-): { readonly plugins: unknown; readonly grants: unknown } {
-  const values = asMapping(file)
-  const options = flags.pluginOption.map(readOption)
-  const grants = flags.pluginGrant.map(readGrant)
+/** The settings that say something of single plugins, by scheme in lower case. */
+export interface PluginLayer {
+  readonly plugins: Mapping
+  readonly pluginPolicy: { readonly grants: Mapping; readonly pins: Mapping }
+}
+
+/**
+ * Options and grants from the environment and the command line; the later counts more, key by key. Fails with
+ * `config.invalid` or `usage.invalid`, without a value in the message: it may be a secret.
+ */
+export function givenPlugins(flags: PluginFlags, env: NodeJS.ProcessEnv): GivenPlugins {
   return {
-    plugins: merged([values['plugins'], fromEnvironment(env), ...options]),
-    grants: merged([asMapping(values['pluginPolicy'])['grants'], ...grants]),
+    options: [fromEnvironment(env), ...flags.pluginOption.map(readOption)].reduce(mergeOptions),
+    grants: flags.pluginGrant.map(readGrant).reduce(mergeGrants, {}),
+  }
+}
+
+/** The same over the values of a configuration file. Fails with `config.invalid` that begins with the key at fault. */
+export function pluginLayer(file: unknown, given: GivenPlugins): PluginLayer {
+  const values = isMapping(file) ? file : {}
+  const policy = isMapping(values['pluginPolicy']) ? values['pluginPolicy'] : {}
+  const options = byScheme('plugins', values['plugins'])
+  checkOptions('plugins', options)
+  return {
+    plugins: mergeOptions(options, given.options),
+    pluginPolicy: {
+      grants: mergeGrants(byScheme('pluginPolicy.grants', policy['grants']), given.grants),
+      pins: byScheme('pluginPolicy.pins', policy['pins']),
+    },
   }
 }
 
@@ -31,86 +53,136 @@ export function pluginLayer(
 function readOption(text: string): Mapping {
   const { keys, value } = split('--plugin-option', text, 'scheme.key=value')
   if (keys.length < 2) throw wrong('--plugin-option', text, 'write it as scheme.key=value')
-  return nested(keys, readYaml('--plugin-option', text, value))
+  const option = nested(keys, readYaml('--plugin-option', text, value))
+  try {
+    checkPlain('plugins', option)
+    return option
+  } catch (error) {
+    throw wrong('--plugin-option', text, error instanceof Failure ? error.message : 'the value cannot be read')
+  }
 }
 
 /** `scheme.kind=value`, where several of one kind add up, or `scheme=all`. */
 function readGrant(text: string): Mapping {
-  const { keys, value } = split('--plugin-grant', text, 'scheme.kind=value, or scheme=all')
+  const flag = '--plugin-grant'
+  const { keys, value } = split(flag, text, 'scheme.kind=value, or scheme=all')
   const [scheme = '', kind, ...more] = keys
   if (kind === undefined) {
     if (value === 'all') return { [scheme]: 'all' }
-    throw wrong('--plugin-grant', text, 'write it as scheme.kind=value, or scheme=all')
+    throw wrong(flag, text, 'write it as scheme.kind=value, or scheme=all')
   }
-  if (more.length > 0) throw wrong('--plugin-grant', text, 'there is one kind: files, writes, environment …')
-  if (LISTS.includes(kind)) return nested(keys, value.split(','))
-  return nested(keys, readYaml('--plugin-grant', text, value))
+  if (more.length > 0 || !(LISTS.includes(kind) || SWITCHES.includes(kind)))
+    throw wrong(flag, text, `the kind is one of ${[...LISTS, ...SWITCHES].join(', ')}`)
+  if (SWITCHES.includes(kind)) {
+    if (value === 'true' || value === 'false') return nested(keys, value === 'true')
+    throw wrong(flag, text, 'it is true or false')
+  }
+  const parts = value.split(',').map((part) => part.trim())
+  if (parts.includes('')) throw wrong(flag, text, 'a value is missing')
+  return nested(keys, parts)
 }
 
 function split(flag: string, text: string, form: string): { keys: string[]; value: string } {
   const at = text.indexOf('=')
-  const keys = text.slice(0, Math.max(at, 0)).split('.')
-  if (at < 1 || keys.includes('')) throw wrong(flag, text, `write it as ${form}`)
-  if (keys.length > MOST_DEPTH || keys.some((key) => FORBIDDEN.includes(key)))
-    throw wrong(flag, text, 'there can be no such key')
-  return { keys: [keys[0]!.toLowerCase(), ...keys.slice(1)], value: text.slice(at + 1) }
+  const [scheme = '', ...keys] = text.slice(0, Math.max(at, 0)).split('.')
+  if (scheme === '' || keys.includes('')) throw wrong(flag, text, `write it as ${form}`)
+  const all = [scheme.toLowerCase(), ...keys]
+  if (all.length > MOST_KEYS || all.some(isForbidden)) throw wrong(flag, text, 'there can be no such key')
+  return { keys: all, value: text.slice(at + 1) }
 }
 
 function nested(keys: readonly string[], value: unknown): Mapping {
   return keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Mapping
 }
 
-/** The value is left out of messages: it may be a secret. */
+/** The value is left out: it may be a secret. What has no `=` may be one as a whole. */
 function wrong(flag: string, text: string, why: string): Failure {
   const name = text.includes('=') ? `${text.slice(0, text.indexOf('='))}=…` : '…'
   return new Failure('usage.invalid', `${flag} ${name}: ${why}`)
 }
 
 function readYaml(flag: string, text: string, value: string): unknown {
-  const document = parseDocument(value)
-  const [mistake] = document.errors
-  if (mistake !== undefined) throw wrong(flag, text, 'the value is no YAML; put it between quotes')
-  const read: unknown = document.toJS({ maxAliasCount: 0 })
-  return read ?? ''
+  const given = value.trim()
+  if (given === '') return ''
+  const read = plainOf(given, 0)
+  if (read === undefined || isCut(read.document, given))
+    throw wrong(flag, text, 'the value is no YAML as it stands: put it between quotes, inside those of the shell')
+  // A number that cannot be counted is a name made of digits.
+  return typeof read.value === 'number' && !isExact(read.value) ? given : read.value
 }
 
-function fromEnvironment(env: NodeJS.ProcessEnv): unknown {
+/** A password may begin like a comment, a tag or an anchor, and would lose that part without a word. */
+function isCut({ contents }: Document, given: string): boolean {
+  if (isScalar(contents)) return contents.type === 'PLAIN' && contents.source !== given
+  return contents === null
+}
+
+function isExact(value: number): boolean {
+  return !Number.isInteger(value) || Number.isSafeInteger(value)
+}
+
+function fromEnvironment(env: NodeJS.ProcessEnv): Mapping {
   const text = env[PLUGINS_VARIABLE]
   if (text === undefined || text === '') return {}
+  const read = plainOf(text, MOST_ALIASES)
+  if (read === undefined) throw new Failure('config.invalid', `${PLUGINS_VARIABLE}: it is neither YAML nor JSON`)
+  const options = byScheme(PLUGINS_VARIABLE, read.value)
+  checkOptions(PLUGINS_VARIABLE, options)
+  return options
+}
+
+const MOST_ALIASES = 100
+/** Its parser calls itself for each level, and dies of thousands. */
+const DEEP_YAML = /(?:[[{][^[{]*){1000}|(?:[-?] +){100}/
+
+/** What a YAML text holds; undefined where it is none. The words of its parser can have a secret in them. */
+function plainOf(text: string, maxAliasCount: number): { value: unknown; document: Document } | undefined {
+  if (DEEP_YAML.test(text)) return undefined
   try {
-    const document = parseDocument(text)
-    if (document.errors.length > 0) throw new Error('it is neither YAML nor JSON')
-    const values: unknown = document.toJS({ maxAliasCount: 100 })
-    if (values !== null && typeof values === 'object' && !Array.isArray(values)) return values
-    throw new Error('it holds no mapping of schemes to options')
-  } catch (error) {
-    throw new Failure('config.invalid', `the environment variable ${PLUGINS_VARIABLE}: ${messageOf(error)}`)
+    const document: Document = parseDocument(text, { logLevel: 'silent' })
+    const value: unknown = document.toJS({ maxAliasCount })
+    return document.errors.length > 0 ? undefined : { value, document }
+  } catch {
+    return undefined
   }
 }
 
-/** What is no mapping in a file is told by who reads the settings. */
-function merged([file, ...layers]: readonly unknown[]): unknown {
-  if (file !== undefined && file !== null && !isMapping(file)) return file
-  return [file, ...layers].reduce<Mapping>(merge, {})
+/** A mapping from schemes, checked; schemes mean the same in capitals. */
+function byScheme(key: string, value: unknown): Mapping {
+  if (value === undefined || value === null) return {}
+  checkPlain(key, value)
+  return Object.fromEntries(Object.entries(value).map(([scheme, inner]) => [scheme.toLowerCase(), inner]))
 }
 
-/** Mappings are merged key by key, lists of grants add up; anything else replaces what was there. */
-function merge(before: Mapping, layer: unknown): Mapping {
-  const merged: Mapping = { ...before }
-  for (const [key, value] of Object.entries(asMapping(layer))) {
-    if (FORBIDDEN.includes(key)) continue
-    const old = Object.hasOwn(merged, key) ? merged[key] : undefined
-    if (isMapping(value) && isMapping(old)) merged[key] = merge(old, value)
-    else if (Array.isArray(value) && Array.isArray(old)) merged[key] = [...(old as unknown[]), ...(value as unknown[])]
-    else merged[key] = isMapping(value) ? merge({}, value) : value
+function checkOptions(key: string, options: Mapping): void {
+  for (const [scheme, inner] of Object.entries(options)) if (inner !== null) checkPlain(`${key}.${scheme}`, inner)
+}
+
+/** Mappings are merged key by key; anything else takes the place of what was there. */
+function mergeOptions(before: Mapping, later: Mapping): Mapping {
+  const merged = { ...before }
+  for (const [key, value] of Object.entries(later)) {
+    const old = before[key]
+    merged[key] = isMapping(value) && isMapping(old) ? mergeOptions(old, value) : value
   }
   return merged
 }
 
-function asMapping(value: unknown): Mapping {
-  return isMapping(value) ? value : {}
+/** Grants add up. */
+function mergeGrants(before: Mapping, later: Mapping): Mapping {
+  const merged = { ...before }
+  for (const [scheme, grants] of Object.entries(later)) {
+    const old = before[scheme]
+    if (old === 'all') continue
+    merged[scheme] = isMapping(old) && isMapping(grants) ? addedUp(old, grants) : grants
+  }
+  return merged
 }
 
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function addedUp(old: Mapping, more: Mapping): Mapping {
+  const added = Object.entries(more).map(([kind, value]) => {
+    const there = typeof old[kind] === 'string' ? [old[kind]] : old[kind]
+    return [kind, Array.isArray(there) && Array.isArray(value) ? [...(there as unknown[]), ...value] : value] as const
+  })
+  return { ...old, ...Object.fromEntries(added) }
 }

@@ -10,14 +10,14 @@ import {
 } from '#core'
 import { readConfig } from '#runtime'
 import type { PluginFlags } from './plugin-flags.ts'
-import { pluginLayer } from './plugin-layers.ts'
+import { givenPlugins, pluginLayer } from './plugin-layers.ts'
 
 /** Short flags for the settings that are given most: flag without dashes → dotted key. */
 export type Aliases = Readonly<Record<string, string>>
 
 /**
- * Gives a command one flag per setting, and reads them back as one layer of nested values. Maps have no flag: they are
- * for the file alone, because secrets on a command line can be read by everyone on the host.
+ * Gives a command one flag per setting, and reads them back as one layer of nested values. Maps have no flag of this
+ * kind: they are for the file, and for flags with a grammar of their own (see plugin-layers.ts).
  */
 export function settingFlags(command: Command, declarations: Declarations, aliases: Aliases): () => unknown {
   const layer: Layer = {}
@@ -55,9 +55,9 @@ export function loadSettings<D extends Declarations>(
   },
 ): SettingsOf<D> {
   const file = layers.config === undefined ? undefined : readConfig(layers.config)
-  const merged = layers.plugins && pluginLayer(file?.values, layers.plugins, process.env)
-  const plugins = merged && { plugins: merged.plugins, pluginPolicy: { grants: merged.grants } }
+  const given = layers.plugins && givenPlugins(layers.plugins, process.env)
   try {
+    const plugins = given && pluginLayer(file?.values, given)
     return resolveSettings(declarations, [layers.preset, file?.values, layers.flags, plugins])
   } catch (error) {
     if (file === undefined || !(error instanceof Failure)) throw error

@@ -16,16 +16,20 @@ export async function throughDaemon(
 ): Promise<Outcome> {
   const socket = socketPath(order.directories.workhome)
   const ask = { onlooker: options.onlooker, write: options.write, socket }
-  if (!(await isDaemonUp(socket))) {
-    const { wakeDaemon } = await import('./wake-daemon.ts')
-    const { directories, schedulers, pluginDirs, plugins, config, verbose } = order
-    const isUp = (): Promise<boolean> => isDaemonUp(socket)
-    const started = { directories, schedulers, pluginDirs, plugins, config, verbose, command: launcher(), isUp }
-    await wakeDaemon(started, signal)
-  } else if (tellsDaemon(order)) {
+  const isUp = (): Promise<boolean> => isDaemonUp(socket)
+  const how = (await isUp()) ? 'was up' : await wake(order, isUp, signal)
+  if (how === 'was up' && tellsDaemon(order))
     options.warn('a daemon runs already: --scheduler, --config and --plugin-… are for one that is started')
-  }
   return askDaemon(order, ask, signal)
+}
+
+async function wake(order: Order, isUp: () => Promise<boolean>, signal: AbortSignal): Promise<'started' | 'was up'> {
+  const { wakeDaemon } = await import('./wake-daemon.ts')
+  const { directories, schedulers, pluginDirs, plugins, config, verbose } = order
+  return wakeDaemon(
+    { directories, schedulers, pluginDirs, plugins, config, verbose, command: launcher(), isUp },
+    signal,
+  )
 }
 
 /** The command line has what only a daemon that is started can heed. */

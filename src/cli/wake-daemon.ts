@@ -36,13 +36,14 @@ export async function wakeDaemon(options: WakeOptions, signal: AbortSignal): Pro
     throw new Failure('daemon.unavailable', `another dfget has been starting a daemon in ${workhome} for too long`)
   }
   if (await options.isUp()) return 'was up'
+  const environment = await daemonEnvironment(options.plugins)
   const log = join(options.directories.logdir, 'daemon', 'stderr.log')
   const logged = sizeOf(log)
   const unhealthy = (what: string): Failure => {
     const said = wordsFrom(log, logged)
     return new Failure('daemon.unavailable', `${what}; its log is ${log}${said === '' ? '' : `: ${said}`}`)
   }
-  const daemon = start(options)
+  const daemon = start(options, environment)
   const giveUpAt = performance.now() + waitMs
   while (!(await options.isUp())) {
     if (daemon.ended !== undefined) throw unhealthy(`the daemon ended at once (${daemon.ended})`)
@@ -62,7 +63,7 @@ async function takeLock(path: string, waitMs: number, signal: AbortSignal): Retu
 }
 
 /** The daemon outlives this process: a session of its own, its output in files. */
-function start(options: WakeOptions): { readonly ended: string | undefined } {
+function start(options: WakeOptions, env: NodeJS.ProcessEnv): { readonly ended: string | undefined } {
   const { workhome } = options.directories
   const [program, ...first] = options.command
   const output = openLog(options, 'stdout.log')
@@ -72,7 +73,7 @@ function start(options: WakeOptions): { readonly ended: string | undefined } {
       cwd: workhome,
       detached: true,
       stdio: ['ignore', output, errors],
-      env: { ...process.env, DRAGONFLY_BUILD: 'skip' },
+      env,
     })
     const state: { ended: string | undefined } = { ended: undefined }
     child.once('error', (error) => (state.ended = error.message))
@@ -85,6 +86,15 @@ function start(options: WakeOptions): { readonly ended: string | undefined } {
   }
 }
 
+/** Options of plugins go this way: what stands on a command line can be read by everyone as long as the daemon runs. */
+async function daemonEnvironment({ pluginOption }: PluginFlags): Promise<NodeJS.ProcessEnv> {
+  const environment = { ...process.env, DRAGONFLY_BUILD: 'skip' }
+  if (pluginOption.length === 0) return environment
+  const { givenPlugins, PLUGINS_VARIABLE } = await import('./plugin-layers.ts')
+  const { options } = givenPlugins({ pluginOption, pluginGrant: [] }, process.env)
+  return { ...environment, [PLUGINS_VARIABLE]: JSON.stringify(options) }
+}
+
 function daemonArguments(options: WakeOptions): string[] {
   const { workhome, logdir } = options.directories
   return [
@@ -92,7 +102,6 @@ function daemonArguments(options: WakeOptions): string[] {
     `--logdir=${logdir}`,
     `--launcher=${process.pid}`,
     ...options.pluginDirs.map((path) => `--plugin-dir=${path}`),
-    ...options.plugins.pluginOption.map((option) => `--plugin-option=${option}`),
     ...options.plugins.pluginGrant.map((grant) => `--plugin-grant=${grant}`),
     ...options.schedulers.map((address) => `--scheduler=${address}`),
     ...(options.config === undefined ? [] : [`--config=${options.config}`]),
