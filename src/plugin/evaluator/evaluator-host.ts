@@ -137,7 +137,7 @@ class WatchedEvaluator implements EvaluatorHost {
       options: deps.options,
       policy: deps.policy,
       book: this.#book,
-      warn: (message) => troubles.tell('process', message),
+      warn: (message) => troubles.tell(message, message),
       print: (line) => deps.print?.(line),
     })
     const timed = new TimedEvaluator(evaluator, {
