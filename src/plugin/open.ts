@@ -19,7 +19,7 @@ import { resolveOptions } from './policy/options.ts'
 import { checkPin, sha256Of } from './policy/pins.ts'
 import { type Enforcement, type Sandbox, sandbox } from './policy/sandbox.ts'
 import { readSecretFile, scrub, scrubAll } from './policy/secrets.ts'
-import { grantFlag } from './policy/shell-word.ts'
+import { howToGrant } from './policy/shell-word.ts'
 import { checkTrust } from './policy/trust.ts'
 import { watchProcess } from './apart/watch-process.ts'
 import type { PluginPolicy } from './settings.ts'
@@ -157,10 +157,9 @@ async function accept(found: FoundPlugin, identity: Identity | undefined, admitt
   const { permissions } = identity.metadata
   const missing = missingGrants(permissions, grants)
   if (missing.length === 0) return { ...identity, metadata: shown(identity.metadata, secrets) }
-  const flags = missing.map((what) => grantFlag(found.name, what)).join(' ')
   throw new Failure(
     'plugin.refused',
-    `it needs what it was not granted: ${missing.join(', ')}; grant it in the configuration (pluginPolicy.grants.${found.name}), or with ${flags}`,
+    `it needs what it was not granted: ${missing.join(', ')}; ${howToGrant(found.name, missing)}`,
     { cause: new LackingGrants(permissions, missing) },
   )
 }
@@ -200,8 +199,8 @@ async function startOpened(
     print: (line) => how.print?.(scrub(line, secrets)),
   })
   try {
-    const optionsPlace = `plugins.${found.name}`
-    const question = { ask: 'open', file: entry.file, options, optionsPlace, deadlineMs: startTimeout } as const
+    const [scheme, deadlineMs] = [found.name, startTimeout]
+    const question = { ask: 'open', file: entry.file, options, scheme, deadlineMs } as const
     const answer = await opened(started, question, memory)
     return { process: started, identity: checkIdentity(found, answer) }
   } catch (error) {

@@ -33,7 +33,7 @@ export async function apply(
   } catch (error) {
     const known = error instanceof Failure
     counted.end(known ? error : new Failure('plugin.broken', 'it threw'))
-    if (error instanceof Error && !known) error.message = scrub(messageOf(error))
+    if (error instanceof Error && !known && !(error instanceof DOMException)) error.message = scrub(messageOf(error))
     throw error
   }
 }

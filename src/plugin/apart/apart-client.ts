@@ -111,10 +111,15 @@ async function* entriesOf(
 /** What befell the plugin, with its name; what it said itself, without the secrets it was given. */
 function told(error: unknown, { name, scrub }: ApartClientOptions, url: string): unknown {
   if (error instanceof Failure) {
+    if (error.code === 'config.invalid') return new Failure(error.code, scrub(error.message))
     if (!error.code.startsWith('plugin.')) return error
     return new Failure(error.code, `cannot read ${redactUrl(url)}: ${name}: ${error.message}`, { cause: error })
   }
-  if (error instanceof Error) error.message = scrub(messageOf(error))
+  // The reason of an abort is a DOMException: nothing of the plugin's, and not to be written to.
+  if (error instanceof Error && !(error instanceof DOMException)) {
+    error.message = scrub(messageOf(error))
+    if (error.stack !== undefined) error.stack = scrub(error.stack)
+  }
   return error
 }
 

@@ -10,8 +10,8 @@ export interface PlainRequest {
 export interface OpenRequest {
   readonly file: string
   readonly options: unknown
-  /** Where they stand in the configuration, for messages: `plugins.d7yfs`. */
-  readonly optionsPlace: string
+  /** For messages: its options are `plugins.<scheme>` in the configuration. */
+  readonly scheme: string
   /** For each step: loading, checking the options, init. */
   readonly deadlineMs: number
 }

@@ -1,9 +1,13 @@
 import type { ErrorObject, ValidateFunction } from 'ajv'
-import type { StandardSchema } from '#source'
+import type { StandardResult, StandardSchema } from '#source'
+import { oneLine, thrownMessage } from '../one-line.ts'
+
+const MOST_TOLD = 10
 
 /**
  * Holds options to the schema that a plugin exports, and gives what the schema makes of them (defaults filled in).
- * Throws an Error that names each wrong key, below `place`, with the reason; no values, which may be secrets.
+ * Throws an Error that names each wrong key, below `place`, with the reason (no values, which may be secrets), and has
+ * the code `config.invalid`; one without that code for a schema that is none.
  */
 export async function checkOptions(
   schema: unknown,
@@ -20,16 +24,22 @@ async function byStandardSchema(
   options: Record<string, unknown>,
   place: string,
 ): Promise<Record<string, unknown>> {
-  const result = await schema['~standard'].validate(options)
-  if (result.issues !== undefined) {
-    const issues = result.issues.map(({ message, path = [] }) => {
-      const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
-      return reason([place, ...keys], message)
-    })
-    throw new Error(issues.join('; '))
+  const { issues, value } = await judge(schema, options)
+  if (issues === undefined && isRecord(value)) return value
+  if (issues === undefined) throw new Error('DragonflyPluginOptions makes no object of the options')
+  const reasons = issues.map(({ message, path = [] }) => {
+    const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
+    return reason([place, ...keys], message)
+  })
+  throw wrong(place, reasons)
+}
+
+async function judge(schema: StandardSchema, options: Record<string, unknown>): Promise<StandardResult> {
+  try {
+    return await schema['~standard'].validate(options)
+  } catch (error) {
+    throw new Error(`DragonflyPluginOptions failed: ${thrownMessage(error)}`)
   }
-  if (!isRecord(result.value)) throw new Error('DragonflyPluginOptions makes no object of the options')
-  return result.value
 }
 
 async function byJsonSchema(
@@ -37,20 +47,35 @@ async function byJsonSchema(
   options: Record<string, unknown>,
   place: string,
 ): Promise<Record<string, unknown>> {
+  const validate = await compile(schema)
+  const checked = structuredClone(options)
+  if (validate(checked) === true) return checked
+  throw wrong(
+    place,
+    (validate.errors ?? []).map((error) => tell(error, schema, place)),
+  )
+}
+
+async function compile(schema: Record<string, unknown>): Promise<ValidateFunction> {
   const settings = { allErrors: true, useDefaults: true, coerceTypes: true, strict: false, logger: false } as const
   const is2020 = String(schema['$schema'] ?? '').includes('2020-12')
   const { default: library } = is2020 ? await import('ajv/dist/2020.js') : await import('ajv')
-  const checked = structuredClone(options)
-  let validate: ValidateFunction
   try {
-    validate = new library.default(settings).compile(schema)
+    const validate = new library.default(settings).compile(schema)
+    if ('$async' in validate) throw new Error('it is asynchronous ($async), which is not supported')
+    return validate
   } catch (error) {
-    throw new Error(
-      `DragonflyPluginOptions is no JSON Schema: ${error instanceof Error ? error.message : 'unreadable'}`,
-    )
+    throw new Error(`DragonflyPluginOptions is no JSON Schema: ${thrownMessage(error)}`)
   }
-  if (validate(checked) === true) return checked
-  throw new Error((validate.errors ?? []).map((error) => tell(error, schema, place)).join('; '))
+}
+
+/** A key that is wrong in two ways is told twice at most; what is wrong in a thousand is told by its first ones. */
+function wrong(place: string, reasons: readonly string[]): Error {
+  const all = [...new Set(reasons)]
+  const told = all.slice(0, MOST_TOLD)
+  if (all.length > MOST_TOLD) told.push(`and ${all.length - MOST_TOLD} more`)
+  const message = told.length === 0 ? `${place}: they are not what the plugin asks for` : told.join('; ')
+  return Object.assign(new Error(oneLine(message)), { code: 'config.invalid' })
 }
 
 function tell(

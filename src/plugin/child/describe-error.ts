@@ -1,15 +1,14 @@
-import { messageOf } from '#core'
 import type { ErrorMessage } from '../apart/messages.ts'
+import { saidOf } from './denied.ts'
 
 const LONGEST_CHARS = 4096
 
-/** Whatever a plugin threw, as plain data. Its getters may throw again. */
-export function describeError(error: unknown): ErrorMessage {
+/** Whatever the plugin of a scheme threw, as plain data. Its getters may throw again. */
+export function describeError(error: unknown, scheme: string): ErrorMessage {
   try {
     const { code, retryAfterMs, lasting } = Object(error) as Record<string, unknown>
-    const said: unknown = messageOf(error)
     return {
-      message: typeof said === 'string' ? said.slice(0, LONGEST_CHARS) : '',
+      message: saidOf(error, scheme).slice(0, LONGEST_CHARS),
       ...(typeof code === 'string' ? { code: code.slice(0, 100) } : {}),
       ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
       ...(lasting === true ? { lasting } : {}),

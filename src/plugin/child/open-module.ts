@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url'
 import type { OpenRequest } from '../apart/messages.ts'
 import { describe, oneLine, thrownMessage } from '../one-line.ts'
 import { checkOptions } from './check-options.ts'
+import { saidOf } from './denied.ts'
 
 export interface OpenedModule {
   readonly client: object
@@ -32,13 +33,15 @@ const LONGEST_METADATA_CHARS = 64 * 1024
  * is the reason in one line; its `code` is `config.invalid` where the options are at fault.
  */
 export async function openModule(request: OpenRequest): Promise<OpenedModule> {
-  const { file, options, optionsPlace, deadlineMs } = request
-  const module = await within(deadlineMs, 'loading the module', importFile(file))
+  const { file, options, scheme, deadlineMs } = request
+  const module = await within(deadlineMs, 'loading the module', importFile(file, scheme))
   const schema = exportOf(module, 'DragonflyPluginOptions')
   const given = Object(options) as Record<string, unknown>
   const checked =
-    schema === undefined ? given : await within(deadlineMs, 'checking the options', check(schema, given, optionsPlace))
-  const answer = await within(deadlineMs, 'DragonflyPluginInit', callInit(initOf(module), checked))
+    schema === undefined
+      ? given
+      : await within(deadlineMs, 'checking the options', checkOptions(schema, given, `plugins.${scheme}`))
+  const answer = await within(deadlineMs, 'DragonflyPluginInit', callInit(initOf(module), checked, scheme))
   const metadata = plainMetadata(read(answer, 'metadata'))
   const client = read(answer, 'client')
   if (!isObject(client)) throw new Error(`invalid client: client is ${describe(client)}, expected an object`)
@@ -46,24 +49,12 @@ export async function openModule(request: OpenRequest): Promise<OpenedModule> {
   return { client, metadata, methods, hasSchema: schema !== undefined }
 }
 
-async function importFile(file: string): Promise<unknown> {
+async function importFile(file: string, scheme: string): Promise<unknown> {
   try {
     return (await import(pathToFileURL(file).href)) as unknown
   } catch (error) {
     const advice = isMissingModule(error) ? '; bundle what the plugin needs into its file' : ''
-    throw new Error(`it cannot be loaded: ${thrownMessage(error)}${advice}`)
-  }
-}
-
-async function check(
-  schema: unknown,
-  options: Record<string, unknown>,
-  place: string,
-): Promise<Record<string, unknown>> {
-  try {
-    return await checkOptions(schema, options, place)
-  } catch (error) {
-    throw Object.assign(new Error(thrownMessage(error)), { code: 'config.invalid' })
+    throw new Error(`it cannot be loaded: ${toldMessage(error, scheme)}${advice}`)
   }
 }
 
@@ -86,12 +77,12 @@ function initOf(module: unknown): Init {
   throw new Error(`symbol DragonflyPluginInit not found: the module exports ${names === '' ? 'nothing' : names}`)
 }
 
-async function callInit(init: Init, options: Readonly<Record<string, unknown>>): Promise<object> {
+async function callInit(init: Init, options: Readonly<Record<string, unknown>>, scheme: string): Promise<object> {
   let answer: unknown
   try {
     answer = await init(options)
   } catch (error) {
-    throw new Error(`DragonflyPluginInit failed: ${thrownMessage(error)}`)
+    throw new Error(`DragonflyPluginInit failed: ${toldMessage(error, scheme)}`)
   }
   if (isObject(answer)) return answer
   throw new Error(`DragonflyPluginInit returned ${describe(answer)}, expected { client, metadata }`)
@@ -123,6 +114,15 @@ async function within<T>(deadlineMs: number, what: string, work: Promise<T>): Pr
     return await Promise.race([work, late])
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** What a plugin threw, with what to grant where that is what it lacks. */
+function toldMessage(error: unknown, scheme: string): string {
+  try {
+    return thrownMessage(new Error(saidOf(error, scheme)))
+  } catch {
+    return thrownMessage(error)
   }
 }
 

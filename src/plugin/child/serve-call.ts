@@ -9,6 +9,7 @@ import { writeAll } from './write-all.ts'
 import { describeError } from './describe-error.ts'
 
 let client: object = {}
+let scheme = ''
 
 /** Answers the one question of a connection. */
 export function serveCall(socket: Socket): void {
@@ -21,7 +22,7 @@ export function serveCall(socket: Socket): void {
     socket.resume()
     answer(question, socket, abort.signal).then(
       () => socket.end(),
-      (error: unknown) => socket.end(encodeMessage(FRAME.error, describeError(error))),
+      (error: unknown) => socket.end(encodeMessage(FRAME.error, describeError(error, scheme))),
     )
   })
 }
@@ -31,6 +32,7 @@ async function answer(question: Question, socket: Socket, signal: AbortSignal): 
     case 'ping':
       return writeAll(socket, [encodeMessage(FRAME.json, {})])
     case 'open': {
+      scheme = question.scheme
       const opened = await openModule(question)
       client = opened.client
       const { metadata, methods, hasSchema } = opened

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Failure } from '#core'
+import { describe } from '../one-line.ts'
 import { ofScheme } from './of-scheme.ts'
 
 /** SHA-256 of a file, in hex. */
@@ -16,7 +17,7 @@ export function checkPin(scheme: string, sha256: string, pins: Readonly<Record<s
   if (pin === undefined) return
   const hex = typeof pin === 'string' ? pin.toLowerCase().replace(/^sha256:/, '') : ''
   if (!/^[0-9a-f]{64}$/.test(hex))
-    throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${JSON.stringify(pin)} is no SHA-256 in hex`)
+    throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${describe(pin)} is no SHA-256 in hex`)
   if (hex === sha256) return
   throw new Failure(
     'plugin.refused',

@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { lstat, readlink, realpath } from 'node:fs/promises'
+import { lstat, opendir, readlink, realpath } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { Failure } from '#core'
 import { broken, type PluginEntry } from '../entry.ts'
@@ -11,11 +11,13 @@ const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
 const MOST_LINKS = 40
+/** A folder with more in it wants to be bundled into one file. */
+const MOST_BELOW = 20_000
 
 /**
- * A plugin runs as who runs this host: so nobody else may be able to put another one in its place. Its file or folder,
- * its directory, all directories above them and every link on the way must belong to that user or to root, and be
- * writable by nobody else. Fails with `plugin.refused` and the command that mends it.
+ * A plugin runs as who runs this host: so nobody else may be able to put another one in its place. Its file, or its
+ * folder with all that is in it, its directory, all directories above them and every link on the way must belong to
+ * that user or to root, and be writable by nobody else. Fails with `plugin.refused` and the command that mends it.
  */
 export async function checkTrust(found: FoundPlugin, entry: PluginEntry): Promise<void> {
   const uid = process.geteuid?.()
@@ -28,9 +30,19 @@ export async function checkTrust(found: FoundPlugin, entry: PluginEntry): Promis
     const way = new Way((path, stats) => checkPlace(path, stats, uid, isInner(path)))
     await way.follow(found.path)
     await way.follow(entry.file)
-    if (folder !== undefined) await way.follow(join(folder, 'package.json'))
+    if (folder !== undefined) await followAll(way, folder)
   } catch (error) {
     throw error instanceof Failure ? error : broken(`it cannot be looked at: ${thrownMessage(error)}`)
+  }
+}
+
+/** Everything in a folder: any file of it may be loaded. */
+async function followAll(way: Way, folder: string): Promise<void> {
+  let seen = 0
+  for await (const entry of await opendir(folder, { recursive: true })) {
+    if (++seen > MOST_BELOW)
+      throw new Failure('plugin.refused', `${folder} has more than ${MOST_BELOW} files: bundle the plugin into one`)
+    await way.follow(join(entry.parentPath, entry.name))
   }
 }
 
@@ -82,11 +94,13 @@ function checkPlace(path: string, stats: Stats, uid: number, inner: boolean): vo
   if (stats.isDirectory() && (mode & STICKY) !== 0 && !inner) return
   // The group that many systems make for each user, with that user alone in it.
   const ownGroup = stats.gid === stats.uid
-  if ((mode & OTHERS_WRITE) !== 0) throw tooOpen(path, 'everybody', 'o-w')
-  if ((mode & GROUP_WRITES) !== 0 && !ownGroup) throw tooOpen(path, `group ${stats.gid}`, 'g-w')
+  if ((mode & OTHERS_WRITE) !== 0) throw tooOpen(path, stats, 'everybody', 'o-w')
+  if ((mode & GROUP_WRITES) !== 0 && !ownGroup) throw tooOpen(path, stats, `group ${stats.gid}`, 'g-w')
 }
 
-function tooOpen(path: string, who: string, change: string): Failure {
+function tooOpen(path: string, stats: Stats, who: string, change: string): Failure {
   const what = `${path} is writable by ${who}, who could put another plugin there`
-  return new Failure('plugin.refused', `${what}; close it: chmod ${change} ${shellWord(path)}`)
+  const isShared = stats.isDirectory() && (stats.mode & STICKY) !== 0 // nobody should close /tmp
+  const advice = isShared ? 'use a directory of your own' : `close it: chmod ${change} ${shellWord(path)}`
+  return new Failure('plugin.refused', `${what}; ${advice}`)
 }
