@@ -2,12 +2,12 @@ import { Failure } from '#core'
 import type { PluginOptions } from '../check.ts'
 import { ofScheme } from './of-scheme.ts'
 import { mapLeaves } from './option-tree.ts'
-import { isReference, isSecretKey, type SecretPlaces, secretOf } from './secrets.ts'
+import { isReference, isSecretKey, passwordsIn, type SecretPlaces, secretOf } from './secrets.ts'
 
 /**
  * The options of one plugin, secrets filled in: a copy of its own. `secrets` are the values that must not be shown:
- * what references name, and what stands under keys such as `password`. Fails with `config.invalid` that names the key
- * and the reference, never a value.
+ * what references name, what stands under keys such as `password`, and the passwords of URLs. Fails with
+ * `config.invalid` that names the key and the reference, never a value.
  */
 export async function resolveOptions(
   scheme: string,
@@ -23,6 +23,7 @@ export async function resolveOptions(
   mapLeaves(place, given, (value, path) => {
     if (isReference(value)) references.set(value, [place, ...path].join('.'))
     else if (isSecretText(value) && path.some(isSecretKey)) secrets.push(String(value))
+    else if (typeof value === 'string') secrets.push(...passwordsIn(value))
   })
   const values = new Map<unknown, string>()
   for (const [reference, key] of references) values.set(reference, await secretOf(key, reference, from))

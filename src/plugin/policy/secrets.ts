@@ -78,7 +78,8 @@ export function redactOptions(raw: unknown): unknown {
   }
 }
 
-const PATTERNS = new WeakMap<readonly string[], RegExp>()
+/** By the list of a plugin's secrets, which stays the same one: what it prints is scrubbed line by line. */
+const SPELLINGS = new WeakMap<readonly string[], readonly string[]>()
 
 /**
  * A text of the plugin's without the secrets that it was given, in the spellings in which they come to be in texts: as
@@ -86,9 +87,10 @@ const PATTERNS = new WeakMap<readonly string[], RegExp>()
  */
 export function scrub(text: string, secrets: readonly string[]): string {
   if (secrets.length === 0) return text
-  const pattern = PATTERNS.get(secrets) ?? patternOf(secrets)
-  PATTERNS.set(secrets, pattern)
-  return text.replace(pattern, HIDDEN)
+  const spellings = SPELLINGS.get(secrets) ?? spellingsOf(secrets)
+  SPELLINGS.set(secrets, spellings)
+  // No pattern of all of them: a long one cannot be compiled, and the error of that repeats it.
+  return spellings.reduce((scrubbed, spelling) => scrubbed.replaceAll(spelling, HIDDEN), text)
 }
 
 /** The same of everything in plain data: keys too. */
@@ -100,19 +102,30 @@ export function scrubAll(value: unknown, secrets: readonly string[]): unknown {
   return Object.fromEntries(entries)
 }
 
-function patternOf(secrets: readonly string[]): RegExp {
-  const spellings = secrets
+/** The longest first: one may be a part of another one. */
+function spellingsOf(secrets: readonly string[]): readonly string[] {
+  const parts = secrets
     .flatMap((secret) => [secret, secret.replace(/\s+/g, ' '), ...secret.split(/\r?\n/)])
     .map((part) => part.trim())
     .filter((part) => part.length >= SHORTEST_SCRUBBED_CHARS)
-    .flatMap(spellingsOf)
-  const longestFirst = [...new Set(spellings)].toSorted((a, b) => b.length - a.length)
-  const quoted = longestFirst.map((part) => part.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`))
-  return quoted.length === 0 ? /(?!)/ : new RegExp(quoted.join('|'), 'g')
+  return [...new Set(parts.flatMap(formsOf))].toSorted((a, b) => b.length - a.length)
 }
 
-function spellingsOf(part: string): string[] {
+function formsOf(part: string): string[] {
   const bytes = Buffer.from(part)
   const base64 = bytes.toString('base64').replace(/=+$/, '')
-  return [part, encodeURIComponent(bytes.toString()), JSON.stringify(part).slice(1, -1), base64]
+  const inUrl = encodeURIComponent(bytes.toString())
+  return [part, inUrl, JSON.stringify(part).slice(1, -1), base64, bytes.toString('base64url')]
+}
+
+/** The password of a URL such as `http://user:password@proxy`, as it is written and as it is meant. */
+export function passwordsIn(text: string): string[] {
+  if (!text.includes('@') || !URL.canParse(text)) return []
+  const { password } = new URL(text)
+  if (password === '') return []
+  try {
+    return [password, decodeURIComponent(password)]
+  } catch {
+    return [password]
+  }
 }
