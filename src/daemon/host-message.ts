@@ -27,7 +27,15 @@ function reachableIp(listen: string): string {
   )
 }
 
-export function hostMessage(host: HostIdentity, uploadPort: number, publicKey: Uint8Array, version: string): Host {
+/** How a host announces itself, with where it is as far as somebody has said so. */
+export function hostMessage(
+  host: HostIdentity,
+  place: { readonly idc: string; readonly location: string },
+  uploadPort: number,
+  publicKey: Uint8Array,
+  version: string,
+): Host {
+  const { idc, location } = place
   return Host.fromPartial({
     id: host.id,
     type: host.seed ? 1 : 0,
@@ -39,6 +47,7 @@ export function hostMessage(host: HostIdentity, uploadPort: number, publicKey: U
     os: platform(),
     platform: arch(),
     kernelVersion: release(),
+    ...(idc === '' && location === '' ? {} : { network: { idc, location } }),
     build: { gitVersion: version },
     publicKey,
   })

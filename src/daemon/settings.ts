@@ -15,6 +15,11 @@ export const daemonSettings = {
       '',
       "Name that is announced to others; the machine's when empty. Two daemons on one IP need two names.",
     ),
+    idc: text('', 'Data centre of this host; schedulers prefer parents in the same one.'),
+    location: text(
+      '',
+      'Where this host is, from the widest part to the narrowest: eu|zone-1|rack-7. Schedulers prefer parents that share more of it.',
+    ),
   },
   scheduler: {
     addrs: list([], 'Schedulers (host:port). Without any, the daemon runs one inside itself and is its own seed.'),

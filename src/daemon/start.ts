@@ -116,7 +116,7 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     new Announcer({
       schedulers,
       identity: host,
-      host: hostMessage(host, upload.port, key.publicKey, deps.version),
+      host: hostMessage(host, settings.host, upload.port, key.publicKey, deps.version),
       store,
       intervalMs: settings.scheduler.announceInterval,
       log,
