@@ -9,6 +9,8 @@ export interface SourcePlaces {
   readonly pluginDirs: readonly string[]
   readonly workhome: string
   readonly log: Logger
+  /** Where a line goes that a plugin prints; the log, without it. */
+  print?(plugin: string, line: string): void
 }
 
 export interface OpenSources extends AsyncDisposable {
@@ -20,13 +22,14 @@ export interface OpenSources extends AsyncDisposable {
 export function openSources(places: SourcePlaces): OpenSources {
   const { log } = places
   const warn = (message: string): void => log.warn(message)
+  const toLog = (plugin: string, line: string): void => log.info({ plugin }, line)
   const dirs = pluginDirs({ given: places.pluginDirs, workhome: places.workhome })
   const plugins = createPluginHost({
     dirs,
     options: places.plugins,
     policy: places.pluginPolicy,
     warn,
-    print: (plugin, line) => log.info({ plugin }, line),
+    print: (plugin, line) => (places.print ?? toLog)(plugin, line),
   })
   const sources = createSources({
     builtIn: builtInSources(places.sources, warn),

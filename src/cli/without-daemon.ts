@@ -34,7 +34,8 @@ export async function withoutDaemon(
   const { pluginDirs, directories } = order
   keepStdout()
   const { workhome } = directories
-  await using opened = openSources({ sources: settings, plugins, pluginPolicy, pluginDirs, workhome, log })
+  const print = (plugin: string, line: string): void => void process.stderr.write(`dfget: ${plugin}: ${line}\n`)
+  await using opened = openSources({ sources: settings, plugins, pluginPolicy, pluginDirs, workhome, log, print })
   const { sources } = opened
   const result = await downloadDirectly(requestOf(order), { sources, log }, signal, {
     started(task, { start, end }, held) {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import process from 'node:process'
+import { messageOf } from '#core'
 import { serveCall } from './serve-call.ts'
 
 /** Where the host waits for one byte: that this process can be asked. */
@@ -52,7 +53,8 @@ function leave(): void {
 
 function tellStray(error: unknown): void {
   try {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const [, where = ''] = (error instanceof Error ? error.stack : undefined)?.split('\n    at ') ?? []
+    const text = `${messageOf(error)}${where === '' ? '' : ` (at ${where})`}`
     writeSync(2, `something failed beside its calls: ${text.slice(0, 4096)}\n`)
   } catch {
     // An error that cannot even be told.
