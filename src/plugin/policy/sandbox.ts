@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Failure } from '#core'
 import { covers, type Grants } from './grants.ts'
@@ -69,9 +70,11 @@ export function sandbox(grants: Grants, { childFile, plugin, env }: SandboxPlace
     // Of the flag itself. What the plugin's own code is warned of goes to its output, as ever.
     '--disable-warning=ExperimentalWarning',
     '--disable-warning=SecurityWarning',
-    ...[childFile, plugin, ...manifestsAbove(plugin)].map((path) => `--allow-fs-read=${literal(path)}`),
-    ...grants.files.flatMap(withWhatIsBelow).map((path) => `--allow-fs-read=${path}`),
-    ...grants.writes.flatMap(withWhatIsBelow).map((path) => `--allow-fs-write=${path}`),
+    ...withoutCovered([
+      ...[childFile, plugin, ...manifestsAbove(plugin)].map(literal),
+      ...grants.files.flatMap(withWhatIsBelow),
+    ]).map((path) => `--allow-fs-read=${path}`),
+    ...withoutCovered(grants.writes.flatMap(withWhatIsBelow)).map((path) => `--allow-fs-write=${path}`),
     ...(knows('--allow-net') ? ['--allow-net'] : []),
     ...(grants.processes ? ['--allow-child-process', '--allow-worker'] : []),
     ...(grants.addons && knows('--allow-addons') ? ['--allow-addons'] : []),
@@ -87,9 +90,29 @@ function literal(path: string): string {
   throw new Failure('plugin.refused', `its path ${path} has a *, which Node would take for a pattern: rename it`)
 }
 
-/** Node looks only once whether a path is a directory: one that is made later would not count as one. */
+/**
+ * Node looks only once whether a path is a directory, and then means all below it too: one that is made later would not
+ * count as one.
+ */
 function withWhatIsBelow(path: string): string[] {
-  return path.endsWith('*') ? [path] : [path, `${path.replace(/\/+$/, '')}/*`]
+  if (path.endsWith('*')) return [path]
+  const below = `${path.replace(/\/+$/, '')}/*`
+  return isDirectory(path) ? [below] : [path, below]
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}
+
+/** Node 20 aborts where one path is named twice, or below another one that ends in a star. */
+function withoutCovered(paths: readonly string[]): string[] {
+  const unique = [...new Set(paths)]
+  const stars = unique.filter((path) => path.endsWith('*')).map((path) => path.slice(0, -1))
+  return unique.filter((path) => !stars.some((star) => path !== `${star}*` && path.startsWith(star)))
 }
 
 /** Early Node 20 reads them on its way up, to know what kind of module a `.js` file is, and fails where it may not. */
