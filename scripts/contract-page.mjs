@@ -1,6 +1,6 @@
 // The reference of the plugin contract: what the declarations and their comments say, as a page.
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseSync } from 'oxc-parser'
 
 /** The files behind `dragonfly-ts/source` and `dragonfly-ts/source/testing`, in the order of the page. */
@@ -17,7 +17,7 @@ export function contractPage(root) {
   const sections = PARTS.filter(([file]) => existsSync(join(root, file))).flatMap(([file, title, from]) => [
     `## ${title}`,
     from,
-    ...describe(file, readFileSync(join(root, file), 'utf8')),
+    ...describe(join(root, file)),
   ])
   return `${[
     '# The plugin contract',
@@ -27,11 +27,8 @@ export function contractPage(root) {
   ].join('\n\n')}\n`
 }
 
-function describe(file, text) {
-  const { program, comments, errors } = parseSync(file, text)
-  if (errors.length > 0) throw new Error(`${file} cannot be parsed: ${errors[0].message}`)
-  const source = { text, docs: comments.filter(({ type, value }) => type === 'Block' && value.startsWith('*')) }
-  const declared = program.body.flatMap((node) => exportedBy(node, source))
+function describe(file) {
+  const declared = declaredIn(file)
   const groups = declared.reduce((made, one) => {
     const last = made.at(-1)
     if (last?.[0].row !== undefined && one.row !== undefined && last[0].kind === one.kind) last.push(one)
@@ -39,6 +36,20 @@ function describe(file, text) {
     return made
   }, [])
   return groups.flatMap((group) => (group[0].row === undefined ? group[0].parts : [rowsOf(group)]))
+}
+
+/** What a file exports, also of others; with `names`, only these. */
+function declaredIn(file, names) {
+  const text = readFileSync(file, 'utf8')
+  const { program, comments, errors } = parseSync(file, text)
+  if (errors.length > 0) throw new Error(`${file} cannot be parsed: ${errors[0].message}`)
+  const source = { text, docs: comments.filter(({ type, value }) => type === 'Block' && value.startsWith('*')) }
+  return program.body.flatMap((node) => {
+    if (node.type !== 'ExportNamedDeclaration') return []
+    if (node.source === null) return exportedBy(node, source).filter(({ name }) => names?.includes(name) ?? true)
+    const wanted = node.specifiers.map(({ local }) => local.name)
+    return declaredIn(join(dirname(file), node.source.value), wanted)
+  })
 }
 
 /** Constants and functions stand in tables, one below the other; types have a heading each. */
@@ -52,24 +63,31 @@ function rowsOf(group) {
 }
 
 function exportedBy(node, source) {
-  if (node.type !== 'ExportNamedDeclaration' || node.declaration === null) return []
+  if (node.declaration === null) return []
   const { declaration } = node
   const doc = docBefore(node.start, source)
   switch (declaration.type) {
     case 'VariableDeclaration':
       return declaration.declarations.map(({ id, init }) => ({
+        name: id.name,
         kind: 'constant',
         row: [code(id.name), code(slice(init, source)), doc],
       }))
     case 'FunctionDeclaration':
     case 'TSDeclareFunction':
-      return [{ kind: 'function', row: [...signature(declaration, source), doc] }]
+      return [{ name: declaration.id.name, kind: 'function', row: [...signature(declaration, source), doc] }]
     case 'TSInterfaceDeclaration':
-      return [{ parts: titled(declaration, doc, membersTable(declaration.body.body, source)) }]
+      return [
+        { name: declaration.id.name, parts: titled(declaration, doc, membersTable(declaration.body.body, source)) },
+      ]
     case 'ClassDeclaration':
-      return [{ parts: titled(declaration, doc, membersTable(declaration.body.body, source)) }]
+      return [
+        { name: declaration.id.name, parts: titled(declaration, doc, membersTable(declaration.body.body, source)) },
+      ]
     case 'TSTypeAliasDeclaration':
-      return [{ parts: titled(declaration, doc, aliasOf(declaration.typeAnnotation, source)) }]
+      return [
+        { name: declaration.id.name, parts: titled(declaration, doc, aliasOf(declaration.typeAnnotation, source)) },
+      ]
     default:
       throw new Error(`the page of the contract cannot show a ${declaration.type}`)
   }
