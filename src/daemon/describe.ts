@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { type Digest, Failure, formatDigest, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
+import { type Digest, Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
 import { type ReadRequest, redactUrl, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
 import { expireInfoOf } from './from-source.ts'
-import { originDigestOf, withOriginDigest } from './origin-digest.ts'
+import { digestOfVersion, versionOfDigest } from './origin-digest.ts'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
 import type { DownloadRequest } from './request.ts'
 
@@ -67,13 +67,17 @@ async function findSource(url: string, deps: DescribeDeps): Promise<Source | Fai
   }
 }
 
-/** The stored task that this request may go on with. Half a content without validators could be half of another one. */
+/**
+ * The stored task that this request may go on with. Half a content without validators could be half of another one,
+ * unless the whole will be held against a digest.
+ */
 async function reusable(taskId: string, request: DownloadRequest, deps: DescribeDeps): Promise<StoredTask | undefined> {
   const known = deps.store.get(taskId)
   if (known === undefined) return undefined
   if (request.pieceLength !== undefined && request.pieceLength !== known.meta.pieceLength) return undefined
   const { etag, lastModified } = known.validators
-  if (etag === '' && lastModified === '' && !known.complete && !deps.isRunning(known)) {
+  const named = etag !== '' || lastModified !== '' || digestOfVersion(known.meta.version) !== undefined
+  if (!named && !known.complete && !deps.isRunning(known)) {
     await deps.store.delete(taskId)
     return undefined
   }
@@ -96,11 +100,10 @@ async function askOrigin(
     const pieceLength =
       known !== undefined && contentLength === undefined ? known.meta.pieceLength : pieceLengthFor(contentLength)
     // A source that says "another content" without a name for it: no host may mix the two.
-    const named = versionOf(expireInfo) || versionOf({ etag: digest && formatDigest(digest) })
+    const named = digest === undefined ? versionOf(expireInfo) : versionOfDigest(digest)
     const version = named || (expired ? versionOf({ etag: randomUUID() }) : '')
     const { etag = '', lastModified = '' } = expireInfo
-    const allHeaders = withOriginDigest(headers, digest)
-    return { contentLength, pieceLength, version, etag, lastModified, headers: allHeaders }
+    return { contentLength, pieceLength, version, etag, lastModified, headers }
   } catch (error) {
     if (error instanceof Failure && !signal.aborted) return error
     throw error
@@ -110,7 +113,7 @@ async function askOrigin(
 /** Whether "not expired" says anything. A version that is but a digest is compared by asking for the digest again. */
 function hasValidators({ meta, validators }: StoredTask): boolean {
   if (validators.etag !== '' || validators.lastModified !== '') return true
-  return meta.version !== '' && originDigestOf(meta.headers) === undefined
+  return meta.version !== '' && digestOfVersion(meta.version) === undefined
 }
 
 /** What the scheduler knows, or a seed finds out for it; else why nobody there helps. */
@@ -142,7 +145,7 @@ function described(
   const pieceLength = request.pieceLength ?? found.pieceLength
   const facts = { ...found, pieceLength }
   const meta: TaskMeta = { taskId, url, tag, application, filteredQueryParams, ...facts }
-  const originDigest = originDigestOf(found.headers)
+  const originDigest = digestOfVersion(found.version)
   return { meta, source, read, originDigest, registration: registrationOf(request, taskId, facts) }
 }
 

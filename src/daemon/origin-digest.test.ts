@@ -10,6 +10,7 @@ import type { TaskStore } from '#storage'
 import { Counts } from './counts.ts'
 import { type DownloadDeps, download } from './download.ts'
 import { Fetches } from './fetches.ts'
+import { digestOfVersion, versionOfDigest } from './origin-digest.ts'
 import { type Planner, sourceOnlyPlanner } from './plan.ts'
 import { TokenBucket } from './rate-limit.ts'
 import type { DownloadRequest } from './request.ts'
@@ -203,6 +204,17 @@ test("the user's digest counts besides: another kind is checked as well, a contr
   expect(origin.bytesRead).toBe(before)
 })
 
+test('a version says which digest it is, and is short enough for every message', () => {
+  for (const algorithm of ['md5', 'sha1', 'sha256', 'sha512'] as const) {
+    const digest = { algorithm, hex: createHash(algorithm).update('x').digest('hex') }
+    expect(digestOfVersion(versionOfDigest(digest))).toEqual(digest)
+    expect(versionOfDigest(digest).length).toBeLessThanOrEqual(128)
+  }
+  for (const other of ['', 'v1', 'a'.repeat(32), 'sha512-', 'sha1-AAAA', 'crc32-AAAAAA', 'sha256-!!']) {
+    expect(digestOfVersion(other)).toBeUndefined()
+  }
+})
+
 test('a host that cannot ask the origin learns the digest from the swarm, and refuses what does not match', async () => {
   const bad = contentOf(content.length, 2)
   const away = new Failure('source.unknown_scheme', 'no plugin here')
@@ -217,7 +229,7 @@ test('a host that cannot ask the origin learns the digest from the swarm, and re
   expect(readFileSync(output()).equals(content)).toBe(true)
 })
 
-/** Names one parent, and tells what a seed found at the origin: the digest among the headers. */
+/** Names one parent, and tells the version that a seed found at the origin. */
 const plannerOfA: Planner = {
   swarm: true,
   begin: (registration) => ({
@@ -228,10 +240,10 @@ const plannerOfA: Planner = {
       facts: {
         contentLength: content.length,
         pieceLength: PIECE_LENGTH,
-        version: 'v1',
-        etag: '"1"',
+        version: versionOfDigest(digestOf(content)),
+        etag: '',
         lastModified: '',
-        headers: { 'x-dragonfly-digest': `sha512:${digestOf(content).hex}` },
+        headers: {},
         signers: [],
       },
     }),

@@ -4,24 +4,22 @@ import type { StoredTask } from '#storage'
 import { type Hasher, startDigest } from './check-digest.ts'
 import { whenAborted } from './when-aborted.ts'
 
-/** Among a task's headers, so that every host of the swarm learns it: `algorithm:hex`, as the origin publishes it. */
-const DIGEST_HEADER = 'x-dragonfly-digest'
 const CHUNK_BYTES = 2 ** 20
 
-type Headers = Readonly<Record<string, string>>
-
-/** The headers with what the origin publishes; nothing that only looks like it is left in them. */
-export function withOriginDigest(headers: Headers, digest: Digest | undefined): Headers {
-  const { [DIGEST_HEADER]: _, ...others } = headers
-  return digest === undefined ? others : { ...others, [DIGEST_HEADER]: formatDigest(digest) }
+/**
+ * The version of a task whose origin publishes a digest is that digest. So it is in all that hosts tell one another of
+ * the task, signed with each piece, and kept with what is on the disk: nobody joins pieces without knowing it.
+ */
+export function versionOfDigest({ algorithm, hex }: Digest): string {
+  return `${algorithm}-${Buffer.from(hex, 'hex').toString('base64url')}`
 }
 
-/** What the origin publishes, out of headers that came from the disk or the swarm. */
-export function originDigestOf(headers: Headers): Digest | undefined {
-  const text = headers[DIGEST_HEADER]
-  if (text === undefined) return undefined
+/** The digest that a version names; undefined for one that comes of validators. */
+export function digestOfVersion(version: string): Digest | undefined {
+  const [, algorithm, base64 = ''] = /^(md5|sha1|sha256|sha512)-([\w-]+)$/.exec(version) ?? []
+  if (algorithm === undefined) return undefined
   try {
-    return parseDigest(text)
+    return parseDigest(`${algorithm}:${Buffer.from(base64, 'base64url').toString('hex')}`)
   } catch {
     return undefined
   }
