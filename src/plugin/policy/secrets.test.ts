@@ -76,7 +76,7 @@ test('a secret is taken out of a text in each of its spellings', () => {
 test('a secret of several lines is taken out line by line, and as the one line that a message makes of it', () => {
   const key = '-----BEGIN KEY-----\nAAAA1111\nBBBB  2222\n-----END KEY-----'
   expect(scrub('wrong key: BBBB  2222!', [key])).toBe('wrong key: [hidden]!')
-  expect(scrub('BBBB 2222', [`x\n${'BBBB  2222'}`.slice(2)])).toBe('[hidden]')
+  expect(scrub('BBBB 2222', ['BBBB  2222'])).toBe('[hidden]')
   expect(scrub(`bad ${key.replaceAll(/\s+/g, ' ')}.`, [key])).toBe('bad [hidden].')
   expect(scrub(JSON.stringify({ key }), [key])).not.toContain('AAAA')
 })

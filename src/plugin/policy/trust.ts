@@ -42,15 +42,19 @@ async function followAll(way: Way, folder: string): Promise<void> {
   for await (const entry of await opendir(folder, { recursive: true })) {
     if (++seen > MOST_BELOW)
       throw new Failure('plugin.refused', `${folder} has more than ${MOST_BELOW} files: bundle the plugin into one`)
-    await way.follow(join(entry.parentPath, entry.name))
+    await way.follow(join(entry.parentPath, entry.name)).catch(ignoreMissing)
   }
+}
+
+/** A link to nowhere, such as packages leave behind: nothing can be loaded through it. */
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
 }
 
 /** Everything that a path leads through, each once: directories, links, where the links lead. */
 class Way {
-  readonly #seen = new Set<string>()
+  readonly #seen = new Map<string, Stats>()
   readonly #look: (path: string, stats: Stats) => void
-  #links = 0
 
   constructor(look: (path: string, stats: Stats) => void) {
     this.#look = look
@@ -58,6 +62,7 @@ class Way {
 
   async follow(path: string): Promise<void> {
     let at = resolve('/')
+    let links = 0
     await this.#lookAt(at)
     const names = resolve(path).split(sep).filter(Boolean)
     for (let name = names.shift(); name !== undefined; name = names.shift()) {
@@ -68,7 +73,7 @@ class Way {
         at = next
         continue
       }
-      if (++this.#links > MOST_LINKS) throw new Error('there are too many links on the way')
+      if (++links > MOST_LINKS) throw new Error('there are too many links on the way')
       const target = await readlink(next)
       if (target.startsWith(sep)) at = resolve('/')
       names.unshift(...target.split(sep).filter(Boolean))
@@ -76,9 +81,11 @@ class Way {
   }
 
   async #lookAt(path: string): Promise<Stats> {
+    const known = this.#seen.get(path)
+    if (known !== undefined) return known
     const stats = await lstat(path)
-    if (!this.#seen.has(path)) this.#look(path, stats)
-    this.#seen.add(path)
+    this.#look(path, stats)
+    this.#seen.set(path, stats)
     return stats
   }
 }
