@@ -1,14 +1,13 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Content, writeContent } from './content.ts'
 import { type RunningProcess, spawnNode } from './process.ts'
 import { type TempDir, tempDir } from './temp.ts'
-import { freePort } from './wait.ts'
+import { freePort, until } from './wait.ts'
 
 export const NGINX = '/usr/sbin/nginx'
+const STATUS_PATH = '/.status'
 
 /** Ways to serve the same files: each is a prefix of the path. */
 const MANNERS = {
@@ -60,7 +59,7 @@ export interface Nginx extends AsyncDisposable {
   url(name: string, manner?: Manner): string
   /** Writes or replaces a file. */
   put(name: string, content: Content): Promise<void>
-  /** What was asked, once no more is being written. */
+  /** What was asked, once it answers nobody any more. */
   accessLog(): Promise<AccessLogEntry[]>
   /** Bytes of bodies sent, over all requests. */
   bytesSent(): Promise<number>
@@ -86,7 +85,10 @@ async function startIn(home: TempDir, options: NginxOptions): Promise<Nginx> {
   for (const [name, content] of Object.entries(options.files ?? {})) await putFile(root, name, content)
 
   const { server, port } = await startOnFreePort(home.path, root, options)
-  const accessLog = () => readAccessLog(home.join('access.log'))
+  const accessLog = async (): Promise<AccessLogEntry[]> => {
+    await until(() => isQuiet(port), { what: `nginx at port ${port} to have answered everything` })
+    return parseLog(await readFile(home.join('access.log'), 'utf8'))
+  }
   return {
     port,
     pid: server.pid,
@@ -111,24 +113,16 @@ async function startOnFreePort(
     const port = await freePort()
     await writeFile(join(home, 'nginx.conf'), configuration(home, root, port, options))
     const server = await spawnNode({ command: NGINX, args: ['-p', home, '-e', 'error.log', '-c', 'nginx.conf'] })
-    if (await listens(server, port)) return { server, port }
+    if (await listens(server, home)) return { server, port }
     await server[Symbol.asyncDispose]()
     if (attempt === 5) throw new Error(`nginx did not start: ${server.stderr()}`)
   }
 }
 
-/** False when the process ended, as it does when somebody else took the port. */
-async function listens(server: RunningProcess, port: number): Promise<boolean> {
-  for (let attempt = 0; attempt < 500 && server.running; attempt++) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true))
-      socket.once('error', () => resolve(false)).once('connect', () => socket.destroy())
-    })
-    // A clash shows itself within nginx's five tries to bind; who answers until then is the other one.
-    if (open) return sleep(30).then(() => server.running && !server.stderr().includes('bind()'))
-    await sleep(10)
-  }
-  return false
+/** Waits for the file with its id, which it writes when it listens. False when it ended, as when the port is taken. */
+async function listens(server: RunningProcess, home: string): Promise<boolean> {
+  const written = () => existsSync(join(home, 'nginx.pid')) && readFileSync(join(home, 'nginx.pid'), 'utf8') !== ''
+  return until(() => written() || !server.running, { everyMs: 5, what: 'nginx to listen' }).then(() => server.running)
 }
 
 function configuration(home: string, root: string, port: number, options: NginxOptions): string {
@@ -154,6 +148,7 @@ http {
     listen 127.0.0.1:${port};
     root ${root};
     ${options.server ?? ''}
+    location = ${STATUS_PATH} { stub_status; access_log off; }
 ${locations.map(([name, lines]) => `    location /${name}/ { ${lines} }`).join('\n')}
   }
 }
@@ -165,18 +160,10 @@ async function putFile(root: string, name: string, content: Content): Promise<vo
   await writeContent(join(root, name), content)
 }
 
-/** nginx writes a line once the answer is out: what was read is right when it did not grow for a moment. */
-async function readAccessLog(path: string): Promise<AccessLogEntry[]> {
-  for (let before = ''; ; ) {
-    const now = await readFile(path, 'utf8').catch(() => '')
-    if (now === before && now !== '') return parseLog(now)
-    if (now === '' && before === '') {
-      await sleep(100)
-      return parseLog(await readFile(path, 'utf8').catch(() => ''))
-    }
-    before = now
-    await sleep(100)
-  }
+/** Whether it is writing no answer but this one: the lines of all others stand in the log then. */
+async function isQuiet(port: number): Promise<boolean> {
+  const status = await (await fetch(`http://127.0.0.1:${port}${STATUS_PATH}`)).text()
+  return /^Reading: 0 Writing: 1 /m.test(status)
 }
 
 function parseLog(text: string): AccessLogEntry[] {

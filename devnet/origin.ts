@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Content, chunksOf, sha256Of, sizeOf } from './content.ts'
+import { freePort } from './wait.ts'
 
 /** What goes wrong at an origin. May be changed at any time; what is under way notices it at its next chunk. */
 export interface OriginFaults {
@@ -94,8 +94,7 @@ export async function startOrigin(options: OriginOptions = {}): Promise<Origin> 
       server.once('error', reject)
       server.listen(port, '127.0.0.1', () => resolve(void server.off('error', reject)))
     })
-  await listen(0)
-  const { port } = server.address() as AddressInfo
+  const port = await listenOnFreePort(listen)
   const refuse = async (): Promise<void> => {
     const closed = new Promise((resolve) => server.close(resolve))
     server.closeAllConnections()
@@ -114,6 +113,19 @@ export async function startOrigin(options: OriginOptions = {}): Promise<Origin> 
     refuse,
     accept: () => listen(port),
     [Symbol.asyncDispose]: refuse,
+  }
+}
+
+/** Not any port: nobody may get it while this origin refuses. */
+async function listenOnFreePort(listen: (port: number) => Promise<void>): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    try {
+      await listen(port)
+      return port
+    } catch (error) {
+      if (attempt === 5) throw error
+    }
   }
 }
 
