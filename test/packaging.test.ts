@@ -32,8 +32,16 @@ beforeAll(() => {
   // With a prefix of its own npm would look there for the settings of this machine too (its certificates, its proxy).
   const settings = run('npm', ['config', 'get', 'globalconfig']).stdout.trim()
   const install = run('npm', [
-    ...['install', '-g', '--prefix', prefix, '--globalconfig', settings],
-    ...['--prefer-offline', '--no-audit', '--no-fund', join(dir, tarball)],
+    'install',
+    '-g',
+    '--prefix',
+    prefix,
+    '--globalconfig',
+    settings,
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    join(dir, tarball),
   ])
   if (install.code !== 0) throw new Error(`npm install failed: ${install.stderr}`)
 }, 300_000)

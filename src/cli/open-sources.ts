@@ -10,7 +10,7 @@ export interface SourcePlaces {
   readonly workhome: string
   readonly log: Logger
   /** Where a line goes that a plugin prints; the log, without it. */
-  print?(plugin: string, line: string): void
+  readonly print?: (plugin: string, line: string) => void
 }
 
 export interface OpenSources extends AsyncDisposable {

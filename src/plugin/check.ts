@@ -72,9 +72,10 @@ function checkNames(metadata: PluginMetadata, found: FoundPlugin): void {
   const wanted = [
     ['type', metadata.type, found.type, 'plugin type not match'],
     ['name', metadata.name.toLowerCase(), found.name, 'plugin name not match'],
-    ['scheme', String(metadata.scheme).toLowerCase(), found.name, 'support scheme not match'],
-  ] as const
-  for (const [key, value, expected, text] of found.type === 'resource' ? wanted : wanted.slice(0, 2)) {
+  ]
+  if (metadata.type === 'resource')
+    wanted.push(['scheme', metadata.scheme.toLowerCase(), found.name, 'support scheme not match'])
+  for (const [key = '', value, expected, text] of wanted) {
     if (value !== expected) {
       const got = describe(metadata[key])
       throw broken(`${text}: metadata.${key} is ${got}, expected "${expected}" after the file's name`)

@@ -33,8 +33,8 @@ export async function hostOfRelease(apiVersion: string): Promise<typeof Host> {
 function anotherContract(apiVersion: string): Plugin {
   return {
     name: 'another-contract',
-    setup({ onLoad }) {
-      onLoad({ filter: /source\/contract\.ts$/ }, async ({ path }) => {
+    setup(build) {
+      build.onLoad({ filter: /source\/contract\.ts$/ }, async ({ path }) => {
         const contents = (await readFile(path, 'utf8')).replace(/API_VERSION = '.*'/, `API_VERSION = '${apiVersion}'`)
         return { contents, loader: 'ts' }
       })

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -66,7 +66,8 @@ async function writeAnimal(dir: string, scheme: string, does: string): Promise<v
 /** An origin of FILE that gives a trickle until it is released: its readers are at work all that time. */
 async function tricklingOrigin(): Promise<AsyncDisposable & { readonly url: string; release(): void }> {
   let slow = true
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void serve(request, response))
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const headers = { 'content-length': FILE.size, etag: '"f"' }
     response.writeHead(200, headers)
     if (request.method === 'HEAD') return void response.end()
@@ -77,7 +78,7 @@ async function tricklingOrigin(): Promise<AsyncDisposable & { readonly url: stri
       }
     }
     response.end()
-  })
+  }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

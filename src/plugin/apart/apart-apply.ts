@@ -6,7 +6,7 @@ export interface ApplyOptions {
   readonly scheme: string
   readonly book: CallBook
   /** Secrets that the plugin was given, out of what it says. */
-  scrub(text: string): string
+  readonly scrub: (text: string) => string
 }
 
 /**

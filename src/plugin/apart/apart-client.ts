@@ -13,7 +13,7 @@ export interface ApartClientOptions {
   readonly methods: readonly string[]
   readonly book: CallBook
   /** Secrets that the plugin was given, out of what it says. */
-  scrub(text: string): string
+  readonly scrub: (text: string) => string
 }
 
 /** A plugin in a process of its own, as the host calls it. It has the methods that the plugin has. */

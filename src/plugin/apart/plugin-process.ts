@@ -17,7 +17,7 @@ export interface ProcessOptions {
   readonly memoryBytes: number
   /** How long it may take until it can be asked. */
   readonly startTimeoutMs: number
-  print(line: string): void
+  readonly print: (line: string) => void
 }
 
 /** Why a process is no more: what befell it, in words that follow the plugin's name. */
@@ -139,7 +139,7 @@ function spawnChild({ name, execArgv, env, memoryBytes }: ProcessOptions, dir: s
     detached: true,
     env: { UV_THREADPOOL_SIZE: POOL_THREADS, ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-  }) as Child
+  })
 }
 
 /** When the machine runs out of memory, a plugin goes before anything else. Linux only; a wish, no more. */

@@ -15,7 +15,7 @@ export interface SupervisedOptions {
   /** Crashes within a minute after which the plugin is left alone, and for how long. */
   readonly crashes: number
   readonly coolDownMs: number
-  warn(message: string): void
+  readonly warn: (message: string) => void
   onStart(restart: boolean): void
   onEnd(): void
 }

@@ -38,7 +38,7 @@ export async function downloadFor(
   throw new Error(`the body is ${kindOf(body)}, expected a Uint8Array or a stream of them`)
 }
 
-export async function* entriesFor(client: object, plain: PlainRequest, signal: AbortSignal): AsyncGenerator<unknown> {
+export async function* entriesFor(client: object, plain: PlainRequest, signal: AbortSignal): AsyncGenerator {
   const list: unknown = await Reflect.apply(methodOf(client, 'list'), client, [requestOf(plain, signal)])
   if (typeof list !== 'object' || list === null || !(Symbol.asyncIterator in list || Symbol.iterator in list))
     throw new Error(`list gave ${kindOf(list)}, expected a sequence of entries`)

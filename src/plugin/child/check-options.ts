@@ -38,7 +38,7 @@ async function judge(schema: StandardSchema, options: Record<string, unknown>): 
   try {
     return await schema['~standard'].validate(options)
   } catch (error) {
-    throw new Error(`DragonflyPluginOptions failed: ${thrownMessage(error)}`)
+    throw new Error(`DragonflyPluginOptions failed: ${thrownMessage(error)}`, { cause: error })
   }
 }
 
@@ -58,14 +58,15 @@ async function byJsonSchema(
 
 async function compile(schema: Record<string, unknown>): Promise<ValidateFunction> {
   const settings = { allErrors: true, useDefaults: true, coerceTypes: true, strict: false, logger: false } as const
-  const is2020 = String(schema['$schema'] ?? '').includes('2020-12')
+  const { $schema: version } = schema
+  const is2020 = typeof version === 'string' && version.includes('2020-12')
   const { default: library } = is2020 ? await import('ajv/dist/2020.js') : await import('ajv')
   try {
     const validate = new library.default(settings).compile(schema)
     if ('$async' in validate) throw new Error('it is asynchronous ($async), which is not supported')
     return validate
   } catch (error) {
-    throw new Error(`DragonflyPluginOptions is no JSON Schema: ${thrownMessage(error)}`)
+    throw new Error(`DragonflyPluginOptions is no JSON Schema: ${thrownMessage(error)}`, { cause: error })
   }
 }
 

@@ -63,5 +63,8 @@ function denialOf(error: unknown): Denial | undefined {
   const { code, permission, resource } = Object(error) as Record<string, unknown>
   if (code === 'ERR_DLOPEN_DISABLED') return { permission: 'Addons', resource: '' }
   if (code !== 'ERR_ACCESS_DENIED') return undefined
-  return { permission: String(permission ?? ''), resource: typeof resource === 'string' ? resource : '' }
+  return {
+    permission: typeof permission === 'string' ? permission : '',
+    resource: typeof resource === 'string' ? resource : '',
+  }
 }

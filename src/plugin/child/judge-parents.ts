@@ -13,10 +13,10 @@ export async function judgeParents(client: object, args: readonly unknown[]): Pr
   const [parents, child, task] = args
   const all = parents as readonly unknown[]
   const atOnce = methodOf(client, 'evaluateParents')
-  const scores =
+  const scores: unknown =
     atOnce === undefined
       ? await forEach(all, client, methodOf(client, 'evaluate'), [child, task])
-      : ((await Reflect.apply(atOnce, client, [all, child, task])) as unknown)
+      : await Reflect.apply(atOnce, client, [all, child, task])
   if (!Array.isArray(scores)) throw new Error('evaluateParents gave no array')
   const bad = await forEach(all, client, methodOf(client, 'isBadParent'), [])
   return { scores: scores.map(sayable), bad }

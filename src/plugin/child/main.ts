@@ -38,7 +38,7 @@ function tidyWhenIdle(connection: Socket): void {
   clearTimeout(tidying)
   connection.once('close', () => {
     calls--
-    if (calls === 0) tidying = setTimeout(() => void collect?.(), IDLE_MS).unref()
+    if (calls === 0) tidying = setTimeout(() => collect?.(), IDLE_MS).unref()
   })
 }
 

@@ -54,7 +54,7 @@ async function importFile(file: string, scheme: string): Promise<unknown> {
     return (await import(pathToFileURL(file).href)) as unknown
   } catch (error) {
     const advice = isMissingModule(error) ? '; bundle what the plugin needs into its file' : ''
-    throw new Error(`it cannot be loaded: ${toldMessage(error, scheme)}${advice}`)
+    throw new Error(`it cannot be loaded: ${toldMessage(error, scheme)}${advice}`, { cause: error })
   }
 }
 
@@ -82,7 +82,7 @@ async function callInit(init: Init, options: Readonly<Record<string, unknown>>, 
   try {
     answer = await init(options)
   } catch (error) {
-    throw new Error(`DragonflyPluginInit failed: ${toldMessage(error, scheme)}`)
+    throw new Error(`DragonflyPluginInit failed: ${toldMessage(error, scheme)}`, { cause: error })
   }
   if (isObject(answer)) return answer
   throw new Error(`DragonflyPluginInit returned ${describe(answer)}, expected { client, metadata }`)
@@ -96,7 +96,7 @@ function plainMetadata(value: unknown): unknown {
   try {
     text = JSON.stringify(value)
   } catch (error) {
-    throw new Error(`metadata is not plain data: ${thrownMessage(error)}`)
+    throw new Error(`metadata is not plain data: ${thrownMessage(error)}`, { cause: error })
   }
   if (text === undefined || text.length > LONGEST_METADATA_CHARS)
     throw new Error(`metadata is too long, expected at most ${LONGEST_METADATA_CHARS} characters of JSON`)
@@ -132,7 +132,7 @@ function read(object: object, key: string): unknown {
     const value: unknown = Reflect.get(object, key)
     return value
   } catch (error) {
-    throw new Error(oneLine(`reading ${key} failed: ${thrownMessage(error)}`))
+    throw new Error(oneLine(`reading ${key} failed: ${thrownMessage(error)}`), { cause: error })
   }
 }
 

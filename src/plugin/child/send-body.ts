@@ -52,7 +52,7 @@ async function sendChunks(socket: Socket, iterator: AsyncIterator<unknown>): Pro
 }
 
 /** Rejects when the host hangs up: a body may never give its next chunk. */
-function untilAbort(signal: AbortSignal): { readonly hungUp: Promise<never>; forget(): void } {
+function untilAbort(signal: AbortSignal): { readonly hungUp: Promise<never>; readonly forget: () => void } {
   let onAbort = (): void => undefined
   const hungUp = new Promise<never>((_, reject) => {
     onAbort = () => reject(new Error('nobody listens any more'))
