@@ -122,7 +122,7 @@ test('a secret is read from a small file of text', async () => {
 })
 
 test.each([
-  ['large', 'it has more than 64.0KiB'],
+  ['large', 'it has more than 64.0 KiB'],
   ['binary', 'it is not a text in UTF-8'],
   ['.', 'it is not a regular file'],
   ['pipe', 'it is not a regular file'],
