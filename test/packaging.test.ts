@@ -49,7 +49,15 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 test('the package holds what runs and nothing of how it is made', () => {
-  for (const name of ['bin/dfget', 'dist/main.mjs', 'dist/source.mjs', 'dist/types/source/sdk.d.ts', 'LICENSE'])
+  for (const name of [
+    'bin/dfget',
+    'dist/main.mjs',
+    'dist/source.mjs',
+    'dist/types/source/sdk.d.ts',
+    'dist/plugin.mjs',
+    'dist/types/plugin/sdk.d.ts',
+    'LICENSE',
+  ])
     expect(existsSync(join(installed, name)), name).toBe(true)
   for (const name of ['src', 'test', 'devnet', 'tsconfig.json'])
     expect(existsSync(join(installed, name)), name).toBe(false)
