@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Exit, type Ran, type RunningProcess, run, spawnNode } from './process.ts'
 import { PROGRAM_ENV, programPath } from './programs.ts'
+import { freePort } from './wait.ts'
 
 export type Role = 'peer' | 'seed' | 'scheduler'
 
@@ -52,7 +53,7 @@ export class Member implements AsyncDisposable {
   }
 
   static async start(options: MemberOptions): Promise<Member> {
-    return new Member(options, await launch(options))
+    return new Member(options, options.role === 'scheduler' ? await launchScheduler(options) : await launch(options))
   }
 
   get pid(): number {
@@ -125,6 +126,19 @@ export class Member implements AsyncDisposable {
   }
 }
 
+/** At a port that nobody gets while it is down, unless the settings name one. */
+async function launchScheduler(options: MemberOptions): Promise<RunningProcess> {
+  if (options.settings?.['port'] !== undefined) return launch(options)
+  for (let attempt = 1; ; attempt++) {
+    const settings = { ...options.settings, port: await freePort() }
+    try {
+      return await launch({ ...options, settings })
+    } catch (error) {
+      if (attempt === 5 || !String(error).includes('another process listens there')) throw error
+    }
+  }
+}
+
 async function launch(options: MemberOptions): Promise<RunningProcess> {
   const { role, workhome, pluginDirs = [] } = options
   await mkdir(workhome, { recursive: true })
@@ -137,12 +151,12 @@ async function launch(options: MemberOptions): Promise<RunningProcess> {
     args: [programPath(program), ...first, '--workhome', workhome, '--config', config, '--console', ...plugins],
     env: { ...PROGRAM_ENV, ...options.env },
     readyWhen: ({ stdout, stderr }) => readyOf(parseLines(stdout + stderr)) !== undefined,
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
   })
 }
 
 function settingsOf({ role, name, schedulerPort, settings = {} }: MemberOptions): Readonly<Record<string, unknown>> {
-  if (role === 'scheduler') return merge({ listen: '127.0.0.1', port: 0 }, settings)
+  if (role === 'scheduler') return merge({ listen: '127.0.0.1' }, settings)
   const own = {
     listen: '127.0.0.1',
     host: { ip: '127.0.0.1', hostname: name },

@@ -37,7 +37,7 @@ export interface RunningProcess extends AsyncDisposable {
 
 /** Starts a process and waits until it is ready. Throws with its output when it ends before that. */
 export async function spawnNode(options: SpawnOptions): Promise<RunningProcess> {
-  const { command = process.execPath, args = [], cwd, env, readyWhen, readyTimeoutMs = 30_000 } = options
+  const { command = process.execPath, args = [], cwd, env, readyWhen, readyTimeoutMs = 60_000 } = options
   const child = spawn(command, args, {
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...process.env, ...env },
@@ -109,13 +109,13 @@ export interface Ran {
   readonly rssPeakBytes: number
 }
 
-/** Runs a process to its end. After `timeoutMs` (120 s) it is killed, and the error shows what it had printed. */
+/** Runs a process to its end. After `timeoutMs` (4 min) it is killed, and the error shows what it had printed. */
 export async function run(
   command: string,
   args: readonly string[],
   options: { cwd?: string; env?: Readonly<Record<string, string | undefined>>; timeoutMs?: number } = {},
 ): Promise<Ran> {
-  const { timeoutMs = 120_000, ...spawnOptions } = options
+  const { timeoutMs = 240_000, ...spawnOptions } = options
   const started = performance.now()
   await using child = await spawnNode({ command, args, ...spawnOptions })
   let ms = 0

@@ -10,7 +10,7 @@ import {
   schedulerClient,
   uploadClient,
 } from '#api'
-import { bytesOf, devnet, freePort, type Member, startNginx, startOrigin, tempDir, until } from '#devnet'
+import { bytesOf, devnet, type Member, startNginx, startOrigin, tempDir, until } from '#devnet'
 import { expectFile, expectOnly, expectSuccess, MiB, resultOf, smallDisk, STORY } from './story.ts'
 
 const content = { size: 6 * MiB, seed: 'daemon parity' }
@@ -183,22 +183,25 @@ test('a task that nobody used for its time is dropped, and its outputs stay', ST
   for (const name of ['f', 'g']) await expectFile(dir.join(name), content)
 })
 
+/** What it tells where its log says that metrics are served. */
+async function metricsOf(member: Member): Promise<string> {
+  const served = member.logLines().find(({ msg }) => msg === 'metrics are served')
+  return (await fetch(`http://127.0.0.1:${Number(served?.['port'])}/metrics`)).text()
+}
+
 test('metrics of daemon, seed and scheduler tell what a download did', STORY, async () => {
   await using dir = await tempDir('par')
   await using origin = await startOrigin({ content })
-  const ports = { peer: await freePort(), seed: await freePort(), scheduler: await freePort() }
-  const listen = (port: number) => ({ metrics: { listen: `127.0.0.1:${port}` } })
-  await using net = await devnet({
-    peers: 1,
-    seeds: 1,
-    peerSettings: listen(ports.peer),
-    seedSettings: listen(ports.seed),
-    schedulerSettings: listen(ports.scheduler),
-  })
+  const settings = { metrics: { listen: '127.0.0.1:0' } }
+  const all = { peerSettings: settings, seedSettings: settings, schedulerSettings: settings }
+  await using net = await devnet({ peers: 1, seeds: 1, ...all })
   expectSuccess(await net.peers[0]!.dfget([origin.url(), '-O', dir.join('f')]))
   expectSuccess(await net.peers[0]!.dfget([origin.url(), '-O', dir.join('f')]))
-  const read = async (port: number) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  const [peer, seed, scheduler] = [await read(ports.peer), await read(ports.seed), await read(ports.scheduler)]
+  const [peer, seed, scheduler] = [
+    await metricsOf(net.peers[0]!),
+    await metricsOf(net.seeds[0]!),
+    await metricsOf(net.scheduler),
+  ]
   expect(peer).toMatch(/^dragonfly_version\{/m)
   expect(peer).toMatch(/^dragonfly_dfdaemon_peer_task_total 2$/m)
   expect(peer).toMatch(/^dragonfly_dfdaemon_peer_task_cache_hit_total 1$/m)

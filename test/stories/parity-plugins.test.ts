@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { devnet, type Member, runProgram, tempDir } from '#devnet'
+import { devnet, type Member, runProgram, tempDir, until } from '#devnet'
 import { expectSuccess, resultOf, STORY, writeSamplePlugin } from './story.ts'
 
 const URL_OF_THE_PAGE = 'd7yfs://host:56001/path/to/resource'
@@ -79,7 +79,7 @@ test(
     await set({ content: 'third', modified: 1_000_000_002_000, down: true })
     expect(await get()).toMatchObject({ text: 'other', bytesLocal: 5 })
     expect(await downloads()).toBe(2)
-    expect(warnings(peer!).filter((line) => line.includes('the store is down')).length).toBeGreaterThan(0)
+    await until(() => warnings(peer!).some((line) => line.includes('the store is down')))
   },
 )
 

@@ -7,7 +7,7 @@ import { type Content, type Ran, run, sha256File, sha256Of } from '#devnet'
 export const MiB = 2 ** 20
 export const GiB = 2 ** 30
 /** Whole nets of processes on a busy machine. No story depends on being quick. */
-export const STORY = { timeout: 180_000 }
+export const STORY = { timeout: 300_000 }
 
 /** What `dfget --json` prints. */
 export interface Result {

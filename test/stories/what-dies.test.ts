@@ -1,6 +1,8 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { openChannel, schedulerClient } from '#api'
+import { isTaskId } from '#core'
 import { devnet, type Member, startNginx, startOrigin, tempDir, until } from '#devnet'
 import { expectFile, expectOnly, MiB, resultOf, type Result, STORY } from './story.ts'
 
@@ -92,6 +94,17 @@ test('the scheduler is dead before the download: the origin gives the file', STO
   await expectFile(dir.join('f'), content)
 })
 
+/** Whether a scheduler that knew nothing knows both hosts again, and that `first` has a task. */
+async function knowsPeers(member: Member, first: Member): Promise<boolean> {
+  await using channel = openChannel(`127.0.0.1:${member.ready.schedulerPort}`)
+  const scheduler = schedulerClient(channel)
+  if ((await scheduler.listHosts({})).hosts.length < 2) return false
+  const names = await readdir(join(first.workhome, 'storage', 'tasks'), { recursive: true })
+  const taskId = names.map((name) => basename(name)).find((name) => isTaskId(name)) ?? ''
+  const known = await scheduler.statTask({ hostId: `127.0.0.1-${first.name}`, taskId }).catch(() => undefined)
+  return known?.hasAvailablePeer ?? false
+}
+
 test('the scheduler comes back: hosts announce themselves again, and share again', STORY, async () => {
   const content = { size: 9 * MiB, seed: 'again' }
   await using dir = await tempDir('dies')
@@ -100,8 +113,7 @@ test('the scheduler comes back: hosts announce themselves again, and share again
   const [first, second] = net.peers
   resultOf(await first!.dfget([nginx.url('f'), '-O', dir.join('1'), '--json']))
   await net.scheduler.restart()
-  await until(() => net.scheduler.running)
-  await new Promise((resolve) => setTimeout(resolve, 3000))
+  await until(() => knowsPeers(net.scheduler, first!), { what: 'the hosts to announce themselves and the task' })
   const before = await nginx.bytesSent()
   const result = resultOf(await second!.dfget([nginx.url('f'), '-O', dir.join('2'), '--json']))
   expect(result.bytesFromPeers).toBe(content.size)
