@@ -45,7 +45,10 @@ export interface SourceResponse {
   readonly contentLength?: number
   /** The validators of what is in `body`. None by default. */
   readonly expireInfo?: ExpireInfo
-  /** What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512). See ResourceInfo. */
+  /**
+   * What the whole resource must match, as ResourceInfo has it. Say it in `stat`, too: what is said here alone is checked
+   * by the host that reads the origin, and by none that gets the bytes from it.
+   */
   readonly digest?: string
 }
 
@@ -75,7 +78,8 @@ export interface ResourceInfo {
   readonly headers: Headers
   /**
    * What the whole resource must match, as `algorithm:hex` (md5, sha1, sha256, sha512), where the origin publishes it:
-   * a lock file's integrity, a registry's digest. The host checks it over the whole file.
+   * a lock file's integrity, a registry's digest. Every host checks it over the whole file, and takes it for the version
+   * of the resource.
    */
   readonly digest?: string
 }

@@ -28,6 +28,8 @@ export interface Sshd extends AsyncDisposable {
   readonly user: string
   /** Text of the private key that it lets in. */
   readonly privateKey: string
+  /** Where it lies. */
+  readonly keyFile: string
   /** The same key behind a passphrase. */
   readonly lockedKey: { readonly text: string; readonly passphrase: string }
   /** Fingerprint of its host key. */
@@ -83,6 +85,7 @@ export async function startSshd(
     root,
     user: userInfo().username,
     privateKey: text('user'),
+    keyFile: home.join('user'),
     lockedKey: { text: text('locked'), passphrase },
     hostKey: await fingerprint(home.join('host.pub')),
     url: (name) => `sftp://127.0.0.1:${port}${root}/${name}`,
