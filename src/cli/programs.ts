@@ -1,6 +1,5 @@
 import { Command } from 'commander'
-import { Failure } from '#core'
-import { nearCommand } from './near-command.ts'
+import { Failure, nearWord } from '#core'
 import { versionLine } from './version-line.ts'
 
 export type Program = 'dfget' | 'dfdaemon' | 'cdn' | 'scheduler'
@@ -77,7 +76,7 @@ export async function commandFor(program: Program, argv: readonly string[]): Pro
 /** A word that is neither a URL nor a command is a slip; where a command is close to it, that is told. */
 function refuseSlip(program: Program, word: string | undefined): void {
   if (word === undefined || !/^[a-z-]+$/i.test(word) || word.startsWith('-') || word === 'help') return
-  const meant = nearCommand(word, ['help', ...PROGRAMS[program].commands.map(({ name }) => name)])
+  const meant = nearWord(word, ['help', ...PROGRAMS[program].commands.map(({ name }) => name)])
   if (meant === undefined) return
   throw new Failure('usage.invalid', `"${word}" is no command of ${program}: did you mean ${program} ${meant}?`)
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import { Failure } from '#core'
-import { nearCommand } from '../near-command.ts'
+import { Failure, nearWord } from '#core'
 
 /** A word where a command was expected: a slip, or a command that stands behind options. */
 export function refuseWord(word: string, { parent }: Command): never {
@@ -8,7 +7,7 @@ export function refuseWord(word: string, { parent }: Command): never {
   const plugin = [parent?.parent?.name(), parent?.name()].filter((name) => name !== undefined).join(' ')
   if (names.includes(word))
     throw new Failure('usage.invalid', `options go behind the command: write ${plugin} ${word} [options]`)
-  const meant = nearCommand(word, names)
+  const meant = nearWord(word, names)
   const advice = meant === undefined ? `it has ${names.join(', ')}` : `did you mean ${plugin} ${meant}?`
   throw new Failure('usage.invalid', `"${word.slice(0, 100)}" is no command of ${plugin}: ${advice}`)
 }

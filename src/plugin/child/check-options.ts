@@ -1,5 +1,6 @@
 import type { ErrorObject, ValidateFunction } from 'ajv'
-import type { StandardResult, StandardSchema } from '#source'
+import { nearWord } from '#core'
+import type { StandardSchema } from '#source'
 import { oneLine, thrownMessage } from '../one-line.ts'
 
 const MOST_TOLD = 10
@@ -24,19 +25,27 @@ async function byStandardSchema(
   options: Record<string, unknown>,
   place: string,
 ): Promise<Record<string, unknown>> {
-  const { issues, value } = await judge(schema, options)
-  if (issues === undefined && isRecord(value)) return value
-  if (issues === undefined) throw new Error('DragonflyPluginOptions makes no object of the options')
-  const reasons = issues.map(({ message, path = [] }) => {
-    const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
-    return reason([place, ...keys], message)
-  })
-  throw wrong(place, reasons)
+  const { value, reasons } = await judge(schema, options, place)
+  if (reasons !== undefined) throw wrong(place, reasons)
+  if (isRecord(value)) return value
+  throw new Error('DragonflyPluginOptions makes no object of the options')
 }
 
-async function judge(schema: StandardSchema, options: Record<string, unknown>): Promise<StandardResult> {
+interface Judgement {
+  readonly value?: unknown
+  readonly reasons?: readonly string[]
+}
+
+/** Runs a stranger's schema, and reads its answer, which may be anything. */
+async function judge(schema: StandardSchema, options: Record<string, unknown>, place: string): Promise<Judgement> {
   try {
-    return await schema['~standard'].validate(options)
+    const { issues, value } = await schema['~standard'].validate(structuredClone(options))
+    if (issues === undefined) return { value }
+    const reasons = issues.map(({ message, path }) => {
+      const keys = (path ?? []).map((part) => String(typeof part === 'object' ? part.key : part))
+      return reason([place, ...keys], typeof message === 'string' ? message : 'is wrong')
+    })
+    return { reasons }
   } catch (error) {
     throw new Error(`DragonflyPluginOptions failed: ${thrownMessage(error)}`, { cause: error })
   }
@@ -52,12 +61,14 @@ async function byJsonSchema(
   if (validate(checked) === true) return checked
   throw wrong(
     place,
-    (validate.errors ?? []).map((error) => tell(error, schema, place)),
+    (validate.errors ?? []).map((error) => tell(error, place)),
   )
 }
 
 async function compile(schema: Record<string, unknown>): Promise<ValidateFunction> {
-  const settings = { allErrors: true, useDefaults: true, coerceTypes: true, strict: false, logger: false } as const
+  const reading = { useDefaults: true, coerceTypes: true, strict: false } as const
+  // Verbose: with the part of the schema that was not met, for its other keys.
+  const settings = { ...reading, allErrors: true, verbose: true, logger: false } as const
   const { $schema: version } = schema
   const is2020 = typeof version === 'string' && version.includes('2020-12')
   const { default: library } = is2020 ? await import('ajv/dist/2020.js') : await import('ajv')
@@ -80,8 +91,7 @@ function wrong(place: string, reasons: readonly string[]): Error {
 }
 
 function tell(
-  { instancePath, keyword, params, message = 'is wrong' }: ErrorObject,
-  schema: object,
+  { instancePath, keyword, params, message = 'is wrong', parentSchema }: ErrorObject,
   place: string,
 ): string {
   const inner = instancePath
@@ -89,15 +99,27 @@ function tell(
     .slice(1)
     .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
   const keys = [place, ...inner]
-  const named = params as { missingProperty?: string; additionalProperty?: string; allowedValues?: unknown[] }
-  if (named.missingProperty !== undefined) return reason([...keys, named.missingProperty], 'is missing')
-  if (named.additionalProperty !== undefined) {
-    const known = inner.length === 0 && 'properties' in schema ? Object.keys(Object(schema.properties) as object) : []
-    const hint = known.length > 0 ? `; known: ${known.join(', ')}` : ''
-    return reason([...keys, named.additionalProperty], `there is no such option${hint}`)
-  }
-  if (keyword === 'enum') return reason(keys, `must be one of ${(named.allowedValues ?? []).map(String).join(', ')}`)
+  const { missingProperty, additionalProperty, unevaluatedProperty, allowedValues } = params as Params
+  if (missingProperty !== undefined) return reason([...keys, missingProperty], 'is missing')
+  const unknown = additionalProperty ?? unevaluatedProperty
+  if (unknown !== undefined) return reason([...keys, unknown], `there is no such option${meant(unknown, parentSchema)}`)
+  if (keyword === 'enum') return reason(keys, `must be one of ${(allowedValues ?? []).map(String).join(', ')}`)
   return reason(keys, message)
+}
+
+/** What ajv tells of a keyword that was not met. */
+interface Params {
+  readonly missingProperty?: string
+  readonly additionalProperty?: string
+  readonly unevaluatedProperty?: string
+  readonly allowedValues?: readonly unknown[]
+}
+
+function meant(key: string, schema: object | undefined): string {
+  const known = isRecord(schema) && isRecord(schema['properties']) ? Object.keys(schema['properties']) : []
+  const near = nearWord(key, known)
+  if (near !== undefined) return `; did you mean ${near}?`
+  return known.length === 0 ? '' : `; known: ${known.join(', ')}`
 }
 
 function reason(keys: readonly string[], message: string): string {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearCommand } from './near-command.ts'
+import { nearWord } from './near-word.ts'
 
 const names = ['help', 'daemon', 'plugin', 'version', 'completion']
 
@@ -14,5 +14,5 @@ test.each([
   ['d', undefined],
   ['', undefined],
 ])('the word "%s" is near to %s', (word, meant) => {
-  expect(nearCommand(word, names)).toBe(meant)
+  expect(nearWord(word, names)).toBe(meant)
 })

@@ -1,9 +1,9 @@
 const MOST_SLIPS = 2
 
-/** The command that was most likely meant by a word that is none; undefined where no name is close. */
-export function nearCommand(word: string, names: readonly string[]): string | undefined {
+/** The name (of a command, of an option) that was most likely meant by a word that is none; undefined where none is close. */
+export function nearWord(word: string, names: readonly string[]): string | undefined {
   const [nearest] = names
-    .map((name) => ({ name, slips: slipsBetween(word.toLowerCase(), name) }))
+    .map((name) => ({ name, slips: slipsBetween(word.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, slips }) => slips <= MOST_SLIPS && slips * 2 < name.length)
     .toSorted((a, b) => a.slips - b.slips)
   return nearest?.name
