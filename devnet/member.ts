@@ -150,7 +150,8 @@ async function launch(options: MemberOptions): Promise<RunningProcess> {
   return spawnNode({
     args: [programPath(program), ...first, '--workhome', workhome, '--config', config, '--console', ...plugins],
     env: { ...PROGRAM_ENV, ...options.env },
-    readyWhen: ({ stdout, stderr }) => readyOf(parseLines(stdout + stderr)) !== undefined,
+    // Its log has that line as well, on stderr, a moment earlier: who counts lines from here on has to have both.
+    readyWhen: ({ stdout }) => readyOf(parseLines(stdout)) !== undefined,
     readyTimeoutMs: 120_000,
   })
 }
