@@ -78,7 +78,8 @@ export interface TaskInfo {
 
 /**
  * Ranks parents for children in a scheduler. All it is given is plain data of this moment, and frozen. What it throws,
- * an answer that is no finite number, or one that comes too late leaves that child to the default ranking.
+ * an answer that is no finite number, or one that comes too late leaves that child to the default ranking. It is asked
+ * about a random sample of those that can give (`filterParentLimit`), and not at all where there is but one.
  */
 export interface Evaluator {
   /** How good a parent is for a child: any finite number, the higher the better. Equals stay in random order. */

@@ -117,6 +117,8 @@ test('a crowd that comes to a slow one waits a while, and nobody in it for ever'
   await vi.advanceTimersByTimeAsync(51)
   expect(await Promise.all(crowd)).toEqual(crowd.map(() => undefined))
   expect(asked).toHaveLength(4)
+  // All turns are taken by answers that are overdue: nobody waits for one.
+  expect(await timed.judge(RANKING)).toBeUndefined()
   const kinds = new Set(outcomes.map((outcome) => outcome.split(':')[0]))
   expect(kinds).toEqual(new Set(['late', 'skipped']))
 })
