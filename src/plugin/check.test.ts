@@ -11,7 +11,7 @@ import { dirWith, pluginText, policyOf } from './test-host.ts'
 /** What use and listing say of the plugin of the scheme `bad` in a directory. */
 async function bothSay(dir: string, options = {}): Promise<{ used: unknown; listed: readonly string[] }> {
   const dirs = [{ path: dir, given: true }]
-  const how = { dirs, options, policy: policyOf({ startTimeout: 500 }), warn: () => undefined }
+  const how = { dirs, options, policy: policyOf({ startTimeout: 1000 }), warn: () => undefined }
   await using host = createPluginHost(how)
   const used = await host.load('bad').catch((error: unknown) => error)
   const listing = renderListing(await listPlugins(how))

@@ -26,6 +26,8 @@ import type { PluginPolicy } from './settings.ts'
 
 /** Loading, options, init: each has its time. */
 const STEPS = 3
+/** A machine that is busy may keep the messages between the two processes waiting. */
+const SLACK_MS = 30_000
 
 /** A plugin that passed every check, as its host sees it. */
 export interface LoadedPlugin {
@@ -195,13 +197,12 @@ async function startOpened(
     execArgv: box.execArgv,
     env: box.env,
     memoryBytes: memory,
-    startTimeoutMs: startTimeout,
     print: (line) => how.print?.(scrub(line, secrets)),
   })
   try {
     const [scheme, deadlineMs] = [found.name, startTimeout]
     const question = { ask: 'open', file: entry.file, options, scheme, deadlineMs } as const
-    const answer = await opened(started, question, memory)
+    const answer = await opened(started, question, how.policy)
     return { process: started, identity: checkIdentity(found, answer) }
   } catch (error) {
     started.kill({ code: 'plugin.crashed', what: 'it could not be opened' })
@@ -214,12 +215,11 @@ async function startOpened(
 async function opened(
   started: PluginProcess,
   question: Question & { ask: 'open' },
-  memoryBytes: number,
+  { memory, hangTimeout }: PluginPolicy,
 ): Promise<OpenAnswer> {
-  const hangTimeoutMs = question.deadlineMs
   let opening = true
-  watchProcess(started, { memoryBytes, hangTimeoutMs }, () => opening)
-  const signal = AbortSignal.timeout(STEPS * question.deadlineMs + 1000)
+  watchProcess(started, { memoryBytes: memory, hangTimeoutMs: hangTimeout }, () => opening)
+  const signal = AbortSignal.timeout(STEPS * question.deadlineMs + SLACK_MS)
   const call = new Call(started, question, { signal, onClose() {} })
   try {
     return Object(await call.message()) as OpenAnswer

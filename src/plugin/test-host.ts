@@ -45,7 +45,7 @@ function anotherContract(apiVersion: string): Plugin {
 /** The policy of a host that nobody configured, but quicker. */
 export function policyOf(changes: Partial<PluginPolicy> = {}): PluginPolicy {
   const defaults = resolveSettings(pluginPolicySettings, [])
-  return { ...defaults, startTimeout: 2000, drainTimeout: 100, ...changes }
+  return { ...defaults, startTimeout: 10_000, drainTimeout: 100, ...changes }
 }
 
 /** A directory with these files in it, gone after the test. */

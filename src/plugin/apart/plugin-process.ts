@@ -15,8 +15,6 @@ export interface ProcessOptions {
   readonly execArgv: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly memoryBytes: number
-  /** How long it may take until it can be asked. */
-  readonly startTimeoutMs: number
   readonly print: (line: string) => void
 }
 
@@ -27,6 +25,8 @@ export interface Ending {
 }
 
 const READY_FD = 3
+/** Until a process can be asked, none of the plugin's code was run: what takes long then is the machine. */
+const READY_MS = 60_000
 /** A plugin's own threads for files and look-ups; Node's four cost memory that most plugins never use. */
 const POOL_THREADS = '4'
 
@@ -112,14 +112,14 @@ export class PluginProcess {
     const prints = new Prints(options.print)
     prints.follow(child.stdout)
     prints.follow(child.stderr)
-    await started.#untilReady(options.startTimeoutMs)
+    await started.#untilReady()
     return started
   }
 
-  async #untilReady(timeoutMs: number): Promise<void> {
+  async #untilReady(): Promise<void> {
     const ready = this.#child.stdio[READY_FD] as Readable
-    const late: Ending = { code: 'plugin.hung', what: `its process was not ready within ${timeoutMs / 1000} s` }
-    const timer = setTimeout(() => this.kill(late), timeoutMs)
+    const late: Ending = { code: 'plugin.hung', what: `its process was not ready within ${READY_MS / 1000} s` }
+    const timer = setTimeout(() => this.kill(late), READY_MS)
     const [byte] = await Promise.race([once(ready, 'data'), this.ended.then((): unknown[] => [])])
     clearTimeout(timer)
     ready.destroy()

@@ -30,7 +30,7 @@ async function zooOf(client: string, policy: Partial<PluginPolicy> = {}, before 
   const host = createPluginHost({
     dirs: [{ path: dir, given: true }],
     options: {},
-    policy: policyOf({ hangTimeout: 600, crashes: 3, coolDown: 60_000, ...policy }),
+    policy: policyOf({ hangTimeout: 20_000, crashes: 3, coolDown: 60_000, ...policy }),
     warn: (message) => void warnings.push(message),
     print: (_scheme, line) => void printed.push(line),
   })
@@ -102,12 +102,12 @@ test('a plugin that calls process.exit fails its call with plugin.crashed, and i
 })
 
 test('a plugin that spins is ended, and its call fails with plugin.hung', async () => {
-  const failure = await failureOf(await zooOf('{ async download() { for (;;); } }'))
+  const failure = await failureOf(await zooOf('{ async download() { for (;;); } }', { hangTimeout: 600 }))
   expect(failure).toMatchObject({ code: 'plugin.hung', message: expect.stringContaining('it did not react for 0.6 s') })
 })
 
 test('a plugin that spins while it is loaded is broken, and says so', async () => {
-  const zoo = await zooOf('{ async download() {} }', { startTimeout: 600 }, 'for (;;);')
+  const zoo = await zooOf('{ async download() {} }', { hangTimeout: 600 }, 'for (;;);')
   await expect(zoo.source()).rejects.toMatchObject({ code: 'plugin.broken' })
   await expect(zoo.source()).rejects.toThrow('did not react')
 })
@@ -120,7 +120,7 @@ test.skipIf(process.platform !== 'linux').each([
   ['in buffers, without a pause', 'const kept = []; for (;;) kept.push(Buffer.alloc(16 * 2 ** 20, 1))'],
   ['in objects', 'const kept = []; for (;;) kept.push({ text: String(Math.random()).repeat(100) })'],
 ])('a plugin that leaks %s is ended before it takes the machine', async (_, body) => {
-  const zoo = await zooOf(`{ async download() { ${body} } }`, { memory: 200 * MiB, hangTimeout: 20_000 })
+  const zoo = await zooOf(`{ async download() { ${body} } }`, { memory: 200 * MiB })
   const before = await residentBytes(process.pid)
   const failure = await failureOf(zoo)
   expect(failure).toMatchObject({ code: 'plugin.crashed' })
@@ -150,7 +150,7 @@ test('a plugin that prints without end costs the log some lines and the host no 
     }
     return { body: Buffer.from('printed') }
   } }`
-  const zoo = await zooOf(client, { hangTimeout: 20_000 })
+  const zoo = await zooOf(client, {})
   const before = process.memoryUsage().rss
   expect(await readAll(await zoo.source())).toBe('printed'.length)
   expect(process.memoryUsage().rss - before).toBeLessThan(100 * MiB)
@@ -321,7 +321,8 @@ test('100 downloads while the file is swapped 10 times: none fails, and no proce
   const given = await Promise.all(running)
   expect(given).toEqual(Array.from({ length: 100 }, () => 64 * 16384))
   expect(warnings).toEqual([])
-  expect(seen.size).toBeGreaterThan(5)
+  expect(seen.size).toBeGreaterThan(1)
+  await expect.poll(() => download().then(() => seen.has(10)), { timeout: 10_000 }).toBe(true)
   await expect.poll(() => host.load('bad').then(() => processes(host)), { timeout: 10_000 }).toBe(1)
 })
 
