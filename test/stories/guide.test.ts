@@ -10,7 +10,7 @@ import { STORY } from './story.ts'
 const PORTS = ['8002', '9000']
 
 for (const name of ['plugins.md', 'coming-from-go.md']) {
-  test(`every block of docs/${name} works as it stands, from top to bottom`, STORY, async () => {
+  test(`every block of docs/${name} works as it stands, from top to bottom`, { timeout: 300_000 }, async () => {
     const page = await readFile(join(repository, 'docs', name), 'utf8')
     await programsBuilt()
     await using dir = await tempDir('page')

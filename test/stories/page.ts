@@ -80,7 +80,7 @@ export async function runPage(page: string, dir: string, ports: readonly string[
     DRAGONFLY_BUILD: 'skip',
     NO_COLOR: '1',
   }
-  const ran = await run('/bin/bash', [join(dir, 'page.sh')], { cwd: dir, env, timeoutMs: 150_000 })
+  const ran = await run('/bin/bash', [join(dir, 'page.sh')], { cwd: dir, env, timeoutMs: 280_000 })
   compare(steps, ran)
 }
 
