@@ -44,4 +44,10 @@ export const schedulerTree = { ...processSettings, ...pluginSettings, ...schedul
 
 export type SchedulerTree = SettingsOf<typeof schedulerTree>
 
+/** Maps are for the file; these have flags with a grammar of their own, and the first has DRAGONFLY_PLUGINS. */
+export const MAP_FLAGS: Readonly<Record<string, string>> = {
+  plugins: '--plugin-option',
+  'pluginPolicy.grants': '--plugin-grant',
+}
+
 export const DAEMON_ALIASES: Aliases = { scheduler: 'scheduler.addrs', 'plugin-dir': 'pluginDirs' }

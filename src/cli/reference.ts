@@ -4,7 +4,7 @@ import { daemonMetrics } from '#daemon'
 import { evaluatorMetrics, pluginMetrics } from '#plugin'
 import type { MetricTable } from '#runtime'
 import { schedulerMetrics } from '#scheduler'
-import { DAEMON_ALIASES, daemonTree, schedulerTree } from './daemon-settings.ts'
+import { DAEMON_ALIASES, daemonTree, MAP_FLAGS, schedulerTree } from './daemon-settings.ts'
 import { PROGRAMS, type Program, wholeProgram } from './programs.ts'
 import { flagName } from './setting-flags.ts'
 
@@ -38,12 +38,18 @@ function settingsPage(): string {
 function settingsTable(declarations: Declarations): string {
   const rows = flattenSettings(declarations).map(([key, setting]) => [
     `\`${key}\``,
-    setting.kind === 'map' ? '(file only)' : `\`--${flagName(key)}\``,
+    flagOf(key, setting),
     setting.choices === undefined ? setting.kind : setting.choices.join(' \\| '),
     defaultOf(setting),
     cell(setting.help),
   ])
   return table(['key', 'flag', 'kind', 'default', 'meaning'], rows)
+}
+
+function flagOf(key: string, setting: Setting<unknown>): string {
+  if (setting.kind !== 'map') return `\`--${flagName(key)}\``
+  const flag = MAP_FLAGS[key]
+  return flag === undefined ? '(file only)' : `\`${flag}\``
 }
 
 function defaultOf(setting: Setting<unknown>): string {
