@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { isDaemonUp, socketPath } from './daemon-socket.ts'
 import { type WakeOptions, wakeDaemon } from './wake-daemon.ts'
 
@@ -13,6 +13,7 @@ const STAND_IN = `
 import { createServer } from 'node:net'
 import { writeFileSync } from 'node:fs'
 const workhome = process.argv.find((word) => word.startsWith('--workhome=')).slice('--workhome='.length)
+writeFileSync(workhome + '/plugins-' + process.pid, process.env.DRAGONFLY_PLUGINS ?? 'none')
 writeFileSync(workhome + '/started-' + process.pid, JSON.stringify(process.argv.slice(2)))
 setTimeout(() => createServer((socket) => socket.end()).listen(workhome + '/daemon.sock'), 200)`
 
@@ -121,6 +122,28 @@ test('the daemon gets the directories, plugins, schedulers and settings that wer
     '--config=/c.yaml',
     '--verbose',
   ])
+})
+
+test('options of plugins go to the daemon over those of the environment, and not by a command line that all can read', async () => {
+  vi.stubEnv('DRAGONFLY_PLUGINS', '{ Store: { password: env, region: eu }, other: { a: 1 } }')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const plugins = { pluginOption: ['store.password="#secret"', 'store.deep.n=2'], pluginGrant: ['store.files=/a'] }
+  await wakeDaemon(options({ plugins }), signal)
+  const [pid] = startedPids()
+  const words = readFileSync(join(workhome, `started-${pid}`), 'utf8')
+  expect(words).toContain('--plugin-grant=store.files=/a')
+  expect(words).not.toContain('secret')
+  expect(JSON.parse(readFileSync(join(workhome, `plugins-${pid}`), 'utf8'))).toEqual({
+    store: { password: '#secret', region: 'eu', deep: { n: 2 } },
+    other: { a: 1 },
+  })
+})
+
+test('a daemon that is started without options of plugins has those of the environment, as they stand', async () => {
+  vi.stubEnv('DRAGONFLY_PLUGINS', '{ store: { a: 1 } }')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  await wakeDaemon(options(), signal)
+  expect(readFileSync(join(workhome, `plugins-${startedPids()[0]}`), 'utf8')).toBe('{ store: { a: 1 } }')
 })
 
 test('a daemon that ends at once is told of with its last words and its log', async () => {
