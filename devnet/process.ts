@@ -144,10 +144,19 @@ export async function run(
   }
 }
 
-/** VmHWM of a process in bytes; 0 when it is gone, or where there is no /proc. */
+/** The most memory that a process has had, in bytes; 0 where nobody tells. */
 export function rssPeakOf(pid: number): number {
+  return statusBytes(pid, 'VmHWM')
+}
+
+/** The memory that a process has now, in bytes; 0 where nobody tells. */
+export function rssOf(pid: number): number {
+  return statusBytes(pid, 'VmRSS')
+}
+
+function statusBytes(pid: number, key: string): number {
   try {
-    const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    const match = new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
     return Number(match?.[1] ?? 0) * 1024
   } catch {
     return 0
