@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -78,6 +87,26 @@ test('an installed dfget brings a file: the addons are there', () => {
   const ran = program('dfget', `file://${join(dir, 'origin.txt')}`, '-O', output, '--json')
   expect(ran).toMatchObject({ code: 0 })
   expect(JSON.parse(ran.stdout)).toMatchObject({ success: true, bytes: 11, output })
+})
+
+test('an installed dfget makes a plugin project, builds it, and loads a plugin in a process of its own', () => {
+  const project = join(dir, 'made')
+  expect(program('dfget', 'plugin', 'new', 'made', project)).toMatchObject({ code: 0 })
+  const built = program('dfget', 'plugin', 'build', project)
+  expect(built, built.stderr).toMatchObject({ code: 0, stdout: expect.stringMatching(/^resource plugin made, /) })
+  const plugins = join(dir, 'plugins')
+  mkdirSync(plugins)
+  writeFileSync(
+    join(plugins, 'd7y-resource-plugin-hello.mjs'),
+    `export const DragonflyPluginInit = () => ({
+      client: { download: async () => ({ body: Buffer.from('hello world') }) },
+      metadata: { type: 'resource', name: 'hello', scheme: 'hello' },
+    })`,
+  )
+  const output = join(dir, 'hello.txt')
+  const ran = program('dfget', 'hello://world/f', '-O', output, '-p', 'source', '--plugin-dir', plugins)
+  expect(ran, ran.stderr).toMatchObject({ code: 0 })
+  expect(readFileSync(output, 'utf8')).toBe('hello world')
 })
 
 test('an empty TypeScript project can import the kit for plugin authors', () => {

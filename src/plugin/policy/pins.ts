@@ -16,8 +16,10 @@ export function checkPin(scheme: string, sha256: string, pins: Readonly<Record<s
   const pin = ofScheme(pins, scheme)
   if (pin === undefined) return
   const hex = typeof pin === 'string' ? pin.toLowerCase().replace(/^sha256:/, '') : ''
-  if (!/^[0-9a-f]{64}$/.test(hex))
-    throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${describe(pin)} is no SHA-256 in hex`)
+  if (!/^[0-9a-f]{64}$/.test(hex)) {
+    const advice = typeof pin === 'number' ? ': put it between quotes' : ''
+    throw new Failure('config.invalid', `pluginPolicy.pins.${scheme}: ${describe(pin)} is no SHA-256 in hex${advice}`)
+  }
   if (hex === sha256) return
   throw new Failure(
     'plugin.refused',
