@@ -16,8 +16,8 @@ export interface PluginHost extends AsyncDisposable {
   /**
    * The plugin of a scheme, loaded at the first call: calls at the same time share one load. Undefined when no
    * directory has one, which may change at any time. A file that was replaced is loaded anew; one that cannot be
-   * leaves the old one serving. Fails with `plugin.broken`, `plugin.refused` or `config.invalid`, again and again
-   * without running the plugin, until its file changes.
+   * leaves the old one serving. Fails with `plugin.broken`, again and again without running the plugin, until its file
+   * changes; and with `plugin.refused` or `config.invalid`, for a second at a time: it is not the file that is at fault.
    */
   load(scheme: string): Promise<LoadedPlugin | undefined>
   /** What was counted, for pluginMetrics. */
@@ -36,6 +36,8 @@ export interface PluginHostDeps {
 
 /** Plugin files are looked at this often at most. */
 const LOOK_EVERY_MS = 200
+/** What lies around a file (the modes of directories, a secret's file) may be mended without a trace in the file. */
+const MENDED_AFTER_MS = 1000
 
 /** One state of a plugin's file, in use. */
 interface Generation {
@@ -46,11 +48,18 @@ interface Generation {
   gone: boolean
 }
 
+interface FailedFile {
+  readonly path: string
+  readonly stamp: string
+  readonly failure: Failure
+  readonly atMs: number
+}
+
 /** What is known of one scheme that has, or had, a file. */
 interface Known {
   current?: Generation
   /** A file that did not work, in the state it had then. */
-  failed?: { readonly path: string; readonly stamp: string; readonly failure: Failure }
+  failed?: FailedFile
   lookedAt: number
 }
 
@@ -81,7 +90,8 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
     if (entry instanceof Failure) return goOn(here, entry)
     const { current, failed } = here
     if (current?.loaded.file === found.path && current.loaded.stamp === entry.stamp) return current.loaded
-    if (failed?.path === found.path && failed.stamp === entry.stamp) return goOn(here, failed.failure)
+    if (failed?.path === found.path && failed.stamp === entry.stamp && !mayBeMended(failed))
+      return goOn(here, failed.failure)
     return replace(found, entry, here)
   }
 
@@ -97,7 +107,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
       return here.current.loaded
     } catch (error) {
       const failure = asBroken(found, error)
-      here.failed = { path: found.path, stamp: entry.stamp, failure }
+      here.failed = { path: found.path, stamp: entry.stamp, failure, atMs: performance.now() }
       return goOn(here, failure)
     }
   }
@@ -164,6 +174,11 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
       await Promise.all([...generations].map(end))
     },
   }
+}
+
+function mayBeMended({ failure, atMs }: FailedFile): boolean {
+  const isAround = failure.code === 'plugin.refused' || failure.code === 'config.invalid'
+  return isAround && performance.now() - atMs >= MENDED_AFTER_MS
 }
 
 /** The same client, for as long as anybody holds it: once its process was let go of, the next one answers. */
