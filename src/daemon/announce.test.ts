@@ -14,7 +14,7 @@ function storeOf(...ids: string[]) {
       return [taskId, { meta: { ...meta, ...more }, contentLength: 4, complete: true } as unknown as StoredTask]
     }),
   )
-  return { tasks, get: (id: string) => tasks.get(id), list: () => [...tasks.values()] }
+  return { tasks, list: () => [...tasks.values()] }
 }
 
 /** A scheduler that answers a registration after `registered`, and remembers in order what it heard of tasks. */

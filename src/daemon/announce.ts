@@ -8,7 +8,7 @@ export interface AnnouncerDeps {
   readonly schedulers: readonly SchedulerClient[]
   readonly identity: HostIdentity
   readonly host: Host
-  readonly store: Pick<TaskStore, 'list' | 'get'>
+  readonly store: Pick<TaskStore, 'list'>
   readonly intervalMs: number
   readonly log: Logger
 }
@@ -83,9 +83,11 @@ export class Announcer implements AsyncDisposable {
   async #offerTo(scheduler: SchedulerClient, task: StoredTask): Promise<void> {
     const { store, identity } = this.#deps
     const { taskId } = task.meta
-    if (store.get(taskId) === undefined) return
+    // Not by `get`, which counts as a use of the task.
+    const isHere = (): boolean => store.list().some(({ meta }) => meta.taskId === taskId)
+    if (!isHere()) return
     await offerTask(task, scheduler, identity)
-    if (store.get(taskId) === undefined) await scheduler.deleteTask({ hostId: identity.id, taskId })
+    if (!isHere()) await scheduler.deleteTask({ hostId: identity.id, taskId })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
