@@ -114,5 +114,6 @@ function literal(text: string): string {
 /** The ports that the page names may be taken on this machine. */
 async function withFreePorts(page: string, ports: readonly string[]): Promise<string> {
   const free = await Promise.all(ports.map(() => freePort()))
-  return ports.reduce((text, port, index) => text.replaceAll(port, String(free[index])), page)
+  // In one go: a free port may have the digits of another one of the page.
+  return page.replaceAll(new RegExp(ports.join('|') || '(?!)', 'g'), (port) => String(free[ports.indexOf(port)]))
 }
