@@ -165,6 +165,7 @@ test.each([
   ['no such key', '{ s: { __proto__: hunter2 } }'],
   ['holds more than', `{ s: { a: &a [${'x,'.repeat(200)}], b: [${'*a,'.repeat(99)}], password: hunter2 } }`],
   ['neither YAML nor JSON', `{ s: ${'['.repeat(20_000)} hunter2`],
+  ['neither YAML nor JSON', `{ s: ${'['.repeat(1500)}hunter2${']'.repeat(1500)} }`],
   ['neither YAML nor JSON', `s:\n${'- '.repeat(20_000)} hunter2`],
 ])('the environment variable is refused (%s), and nothing of it is repeated', (why, text) => {
   const { code, message } = failure(() => options([], text))
