@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { run, tempDir, until } from '#devnet'
+import { endProcesses, processesNaming, run, tempDir } from '#devnet'
 import { STORY } from './story.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -13,13 +12,12 @@ test('the first command of the README works as it stands', STORY, async () => {
   await using dir = await tempDir('readme')
   const written = command?.replace('/tmp/resource', dir.join('resource')) ?? ''
   const env = { DRAGONFLY_WORKHOME: dir.join('home'), DRAGONFLY_LOGDIR: dir.join('logs') }
-  const ran = await run('/bin/sh', ['-c', written], { env, cwd: root })
-  const pid = Number(await readFile(dir.join('home/daemon.pid'), 'utf8'))
   try {
+    const ran = await run('/bin/sh', ['-c', written], { env, cwd: root })
     expect(ran.code, ran.stderr).toBe(0)
     expect(await readFile(dir.join('resource'), 'utf8')).toBe('hello world')
+    expect(processesNaming(dir.path)).toHaveLength(1)
   } finally {
-    process.kill(pid)
-    await until(() => !existsSync(dir.join('home/daemon.pid')))
+    await endProcesses(processesNaming(dir.path))
   }
 })
