@@ -12,20 +12,19 @@ const MOST_SERVERS = 64
 export class Session {
   readonly #connection: Connection
   readonly #idleMs: number
+  readonly #onEnd: () => void
   #users = 0
   #closed = false
   #idle: NodeJS.Timeout | undefined
 
-  constructor(connection: Connection, idleMs: number, closed: () => void) {
+  /** `onEnd` is called as soon as it can be used no more. */
+  constructor(connection: Connection, idleMs: number, onEnd: () => void) {
     this.#connection = connection
     this.#idleMs = idleMs
-    const end = (): void => {
-      this.#closed = true
-      clearTimeout(this.#idle)
-      closed()
-    }
+    this.#onEnd = onEnd
+    const end = (): void => this.end()
     connection.ssh.on('error', end).on('close', end)
-    connection.sftp.on('error', end).on('close', () => this.end())
+    connection.sftp.on('error', end).on('close', end)
   }
 
   get closed(): boolean {
@@ -62,7 +61,10 @@ export class Session {
   }
 
   end(): void {
+    if (this.#closed) return
     this.#closed = true
+    clearTimeout(this.#idle)
+    this.#onEnd()
     this.#connection.ssh.end()
   }
 }
@@ -80,7 +82,7 @@ export class Sessions {
   async lease(address: Address, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted()
     const session = await orAborted(this.#session(address), signal)
-    if (session.closed) return this.lease(address, signal)
+    if (session.closed) throw unreachable('the connection broke as it was made')
     const use = session.use()
     return { session, [Symbol.dispose]: () => use[Symbol.dispose]() }
   }

@@ -63,7 +63,7 @@ test('npm: the commands for authors find nothing to complain about', STORY, asyn
   const { file } = await buildExample('plugin-npm', dir.join('plugins'))
   expectSuccess(await runProgram('dfget', ['plugin', 'check', file]))
   await using registry = await startVerdaccio()
-  await registry.publish('left', '1.0.0', { 'noise.bin': randomBytes(40 * MiB) })
+  await registry.publish('left', '1.0.0', { 'noise.bin': randomBytes(MiB) })
   const base = `npm://${registry.host}/left`
   const args = ['--url', `${base}@1.0.0`, '--list-url', base, '--plugin-option', 'npm.insecure=true', '--json']
   const ran = await runProgram('dfget', ['plugin', 'test', file, ...args])

@@ -18,7 +18,7 @@ beforeAll(async () => {
   await registry.publish('left', '1.1.0', { 'index.js': 'second' })
   await registry.publish('@acme/scoped.pkg', '2.0.0-rc.1', { 'index.js': 'scoped' })
   await registry.publish('private-thing', '1.0.0', { 'index.js': 'secret' })
-  await registry.publish('large', '1.0.0', { 'noise.bin': randomBytes(40 * 2 ** 20) })
+  await registry.publish('large', '1.0.0', { 'noise.bin': randomBytes(33 * 2 ** 20) })
 }, 300_000)
 afterAll(async () => {
   await registry?.[Symbol.asyncDispose]()

@@ -206,6 +206,22 @@ test('reads at once share one connection, and it ends when nobody has used it fo
   expect(sshd.logins() - before).toBe(2)
 })
 
+test.each([
+  ['is cut', 1000],
+  ['grows', 40 * MiB],
+])('a file that %s while it is read is another one', async (_, size) => {
+  await sshd.put('unsteady.bin', { size: 30 * MiB, seed: 'before' })
+  const client = await built.client(login())
+  const { body } = await client.download(request(sshd.url('unsteady.bin')))
+  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+  await chunks.next()
+  await sshd.put('unsteady.bin', { size, seed: 'after' })
+  const rest = (async () => {
+    while ((await chunks.next()).done !== true);
+  })()
+  await expect(rest).rejects.toMatchObject({ code: 'source.changed' })
+})
+
 test('a server that is killed and comes back costs a pause: the rest is read, not the whole', async () => {
   await using plugin = await built.open(login())
   const sources = createSources({
