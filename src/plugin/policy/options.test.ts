@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Failure } from '#core'
 import { resolveOptions } from './options.ts'
+import { scrub } from './secrets.ts'
 
 const env = { TOKEN: 's3cr3t-token', EMPTY: '' }
 const files: Readonly<Record<string, string>> = {
@@ -115,4 +116,16 @@ test('options without references come out as they went in', async () => {
       expect(Object.getPrototypeOf(options)).toBe(Object.prototype)
     }),
   )
+})
+
+test('the password of a URL is a secret, as it is written and as it is meant', async () => {
+  const raw = { store: { proxies: ['http://user:p%40ssword@proxy:1/', 'http://user@proxy:1', 'http://h/@x'] } }
+  const { options, secrets } = await resolveOptions('store', raw, { env: {}, readFile: async () => '' })
+  expect(options).toEqual(raw.store)
+  expect(new Set(secrets)).toEqual(new Set(['p%40ssword', 'p@ssword']))
+})
+
+test('a secret that is too long for a pattern is taken out all the same, and told by no error', () => {
+  const secret = Array.from({ length: 13_000 }, (_, at) => String(10_000 + at)).join('')
+  expect(scrub(`a ${secret} b`, [secret])).toBe('a [hidden] b')
 })
