@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { devnet, endProcesses, Member, processesNaming, type Ran, runProgram, type TempDir, tempDir } from '#devnet'
+import { devnet, Member, processesNaming, type Ran, runProgram, type TempDir, tempDir } from '#devnet'
 import { expectSuccess, STORY } from './story.ts'
 
 const NAME = 'd7y-resource-plugin-store.mjs'
@@ -182,28 +182,3 @@ test('a daemon that runs already keeps its own options, and who gives others is 
     expect(JSON.parse(await readFile(dir.join('out'), 'utf8'))).toEqual({ from: 'the daemon' })
   }
 })
-
-test(
-  'a daemon that dfget starts gets the options and grants, and its command line shows no option',
-  STORY,
-  async () => {
-    await using dir = await tempDir('options')
-    const plugins = await writePlugin(dir, FRANK)
-    await writeFile(dir.join('config.yaml'), 'listen: 127.0.0.1\nupload: { port: 0, piecePort: 0 }\n')
-    const home = dir.join('home')
-    const args = ['store://host/f', '-O', dir.join('out'), '--workhome', home, '--plugin-dir', plugins]
-    args.push('--config', dir.join('config.yaml'), '--plugin-option', 'store.password=hunter2')
-    args.push('--plugin-grant', 'store.files=/etc/hostname')
-    try {
-      const ran = await runProgram('dfget', args)
-      expectSuccess(ran)
-      expect(ran.stderr).not.toContain('a daemon runs already')
-      expect(JSON.parse(await readFile(dir.join('out'), 'utf8'))).toEqual({ password: 'hunter2' })
-      const lines = processesNaming(home).map((pid) => inProc(pid, 'cmdline'))
-      expect(lines.join('\n')).toContain('store.files=/etc/hostname')
-      expect(lines.join('\n')).not.toContain('hunter2')
-    } finally {
-      await endProcesses(processesNaming(home))
-    }
-  },
-)

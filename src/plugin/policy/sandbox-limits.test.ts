@@ -113,3 +113,10 @@ test('a plugin whose path has a star, which would let in more than itself, is re
   )
   expect(() => sandbox(grantsOf('s', { s: 'all' }), place)).not.toThrow()
 })
+
+test('what other plugins are told is withheld, whatever is granted', async () => {
+  const env = { ...process.env, DRAGONFLY_PLUGINS: '{"other":{"password":"hunter2"}}' }
+  const script = 'return process.env.DRAGONFLY_PLUGINS ?? "nothing"'
+  expect(await answer('all', script, env)).toBe('nothing')
+  expect(await answer({ environment: ['DRAGONFLY_*'] }, script, env)).toBe('nothing')
+})

@@ -49,6 +49,8 @@ const NEUTRAL_NAMES = [
 
 /** Would loosen every other limit. */
 const NEVER_PICKED = 'NODE_OPTIONS'
+/** The options of all plugins, secrets among them. */
+const OPTIONS_VARIABLE = 'DRAGONFLY_PLUGINS'
 
 /**
  * Node's permission flags for a plugin. They keep honest code honest and a mistake small; a process that may start
@@ -63,7 +65,7 @@ export function sandbox(grants: Grants, { childFile, plugin, env }: SandboxPlace
     const open = 'not enforced'
     const environment = grants.all ? open : 'enforced'
     const enforcement: Enforcement = { files: open, environment, network, processes: open, memory }
-    return { execArgv: [], env: grants.all ? defined(env) : pick(env, grants.environment), enforcement }
+    return { execArgv: [], env: grants.all ? allBut(env) : pick(env, grants.environment), enforcement }
   }
   const execArgv = [
     flag,
@@ -134,9 +136,15 @@ function pick(env: NodeJS.ProcessEnv, granted: readonly string[]): Record<string
   const patterns = [...NEUTRAL_NAMES, ...granted]
   return Object.fromEntries(
     Object.entries(defined(env)).filter(
-      ([name]) => name !== NEVER_PICKED && patterns.some((pattern) => covers(pattern, name)),
+      ([name]) =>
+        name !== NEVER_PICKED && name !== OPTIONS_VARIABLE && patterns.some((pattern) => covers(pattern, name)),
     ),
   )
+}
+
+/** Everything but what other plugins are told. */
+function allBut(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(defined(env)).filter(([name]) => name !== OPTIONS_VARIABLE))
 }
 
 function defined(env: NodeJS.ProcessEnv): Record<string, string> {
