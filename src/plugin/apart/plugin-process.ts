@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Failure, messageOf } from '#core'
+import { Guard } from './guard.ts'
 import { Prints } from './prints.ts'
 
 export interface ProcessOptions {
@@ -40,6 +41,7 @@ export const CHILD_FILE = fileURLToPath(
     : new URL('./plugin-child.mjs', import.meta.url),
 )
 
+const guard = new Guard()
 const alive = new Set<PluginProcess>()
 process.on('exit', () => alive.forEach((plugin) => plugin.kill({ code: 'plugin.crashed', what: 'its host ended' })))
 
@@ -60,11 +62,14 @@ export class PluginProcess {
     this.#child = child
     this.ended = once(child, 'exit').then(([code, signal]) => {
       alive.delete(this)
+      guard.forget(pid)
+      killGroup(pid)
       rmSync(dir, { recursive: true, force: true })
       this.#ending ??= { code: 'plugin.crashed', what: `its process ended (${String(signal ?? `exit code ${code}`)})` }
       return this.#ending
     })
     alive.add(this)
+    guard.watch(pid, dir)
   }
 
   /** Why the process ended, or is about to. */
@@ -78,13 +83,8 @@ export class PluginProcess {
     this.#end()
   }
 
-  /** The programs that it may have started go with it: it leads a group of its own. */
   #end(): void {
-    try {
-      process.kill(-this.pid, 'SIGKILL')
-    } catch {
-      this.#child.kill('SIGKILL')
-    }
+    if (!killGroup(this.pid)) this.#child.kill('SIGKILL')
   }
 
   /** Lets the process end by itself; one that does not is killed. */
@@ -126,6 +126,15 @@ export class PluginProcess {
     if (byte !== undefined) return
     const { code, what } = await this.ended
     throw new Failure(code, what)
+  }
+}
+
+/** The programs that a plugin may have started go with it, however it ends: it leads a group of its own. */
+function killGroup(pid: number): boolean {
+  try {
+    return process.kill(-pid, 'SIGKILL')
+  } catch {
+    return false
   }
 }
 
