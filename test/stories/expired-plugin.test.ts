@@ -23,7 +23,8 @@ test(
       metadata: { type: 'resource', name: 'store', scheme: 'store' },
     })`,
     )
-    await using net = await devnet({ peers: 1, pluginDirs: { peers: [dir.join('plugins')] } })
+    const peerSettings = { pluginPolicy: { grants: { store: { files: [state] } } } }
+    await using net = await devnet({ peers: 1, pluginDirs: { peers: [dir.join('plugins')] }, peerSettings })
     for (const content of ['first', 'other']) {
       await writeFile(state, JSON.stringify({ content, etag: `"${content}"` }))
       expectSuccess(await net.peers[0]!.dfget(['store://host/f', '-O', dir.join('f')]))
