@@ -3,7 +3,7 @@ import type { Clock, Timer } from './clock.ts'
 
 /** `node:timers/promises` as CommonJS sees it, whose functions can be replaced. */
 interface TimersPromises {
-  setTimeout(ms?: number, value?: unknown, options?: { signal?: AbortSignal }): Promise<unknown>
+  setTimeout: (ms?: number, value?: unknown, options?: { signal?: AbortSignal }) => Promise<unknown>
 }
 
 /**

@@ -102,11 +102,11 @@ export class Gather {
   }
 
   async #grow(): Promise<void> {
-    const { clock, refresh } = this.#deps
+    const { clock } = this.#deps
     try {
       for (let waitMs = FIRST_REFRESH_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_REFRESH_MS)) {
         await clock.sleep(waitMs, this.#signal)
-        const parents = await refresh(this.#signal)
+        const parents = await this.#deps.refresh(this.#signal)
         if (parents === undefined) return this.#end()
         this.#add(parents)
         this.#move()
@@ -195,11 +195,17 @@ export class Gather {
       const { holdings } = member.giver
       while (this.#nextNewsMs(member) <= nowMs) {
         const number = holdings.offered[member.read++] as number
+        if (!this.#mayTake(number, member)) continue
         this.#holders[number] = (this.#holders[number] as number) | member.bit
         usable ||= member.inFlight < member.slots && this.#open.has(number)
       }
     }
     return usable
+  }
+
+  /** The rest of a broken piece is taken from who has all of it: two halves that wait for each other wait for ever. */
+  #mayTake(number: number, { giver }: Member): boolean {
+    return this.#taker.holdings.available(number) === 0 || giver.holdings.has(number)
   }
 
   /** Starts what can be started, and ends the round when it has nothing more to give. */
@@ -262,7 +268,7 @@ export class Gather {
     }
     const transfer = new Transfer({ from: member.giver.machine, to: machine }, span, talk, clock, wires)
     this.#transfers.add(transfer)
-    member.giver.holdings.onBytes(number, () => transfer.move())
+    member.giver.holdings.onBytes(number, transfer)
     clock.at(startedAtMs + askingLatencies * member.latencyMs, { fire: () => transfer.open() })
   }
 
@@ -276,6 +282,10 @@ export class Gather {
   #lose(number: number, member: Member): void {
     if (this.#ended) return
     this.#open.giveBack(number)
+    this.#holders[number] = this.#members.reduce(
+      (bits, one) => (this.#mayTake(number, one) ? bits : bits & ~one.bit),
+      this.#holders[number] as number,
+    )
     this.#deps.failed(number, member.id)
     this.#drop(member)
     this.#move()

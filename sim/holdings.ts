@@ -1,4 +1,3 @@
-import { pieceSpan } from '#core'
 import { BLOCK_BYTES } from './transfer.ts'
 
 /** What may be passed on before the next one has it all. */
@@ -10,6 +9,11 @@ export interface FileShape {
   readonly pieceCount: number
 }
 
+/** Passes on what comes in. */
+export interface Follower {
+  move(): void
+}
+
 /** What one peer has of the file, and in which order it began to offer it. */
 export class Holdings {
   readonly shape: FileShape
@@ -18,22 +22,22 @@ export class Holdings {
   readonly #held: Uint8Array
   /** Bytes of pieces that are on their way and, block by block, already here. */
   readonly #partial = new Map<number, number>()
-  /** Pieces in the order they were offered, and when. */
+  /** Pieces in the order they were offered, and when; with blocks as the unit twice: begun, and whole. */
   readonly offered: Int32Array
   readonly offeredAtMs: Float64Array
   offeredCount = 0
   heldCount = 0
   heldBytes = 0
   readonly #onOffer = new Set<() => void>()
-  readonly #onBytes = new Map<number, Set<() => void>>()
+  readonly #followers = new Map<number, Follower[]>()
 
   constructor(shape: FileShape, unit: Unit, clock: { now(): number }) {
     this.shape = shape
     this.#unit = unit
     this.#clock = clock
     this.#held = new Uint8Array(shape.pieceCount)
-    this.offered = new Int32Array(shape.pieceCount)
-    this.offeredAtMs = new Float64Array(shape.pieceCount)
+    this.offered = new Int32Array(2 * shape.pieceCount)
+    this.offeredAtMs = new Float64Array(2 * shape.pieceCount)
   }
 
   get complete(): boolean {
@@ -41,7 +45,8 @@ export class Holdings {
   }
 
   lengthOf(number: number): number {
-    return pieceSpan(number, this.shape.pieceLength, this.shape.bytes).length
+    const { bytes, pieceLength } = this.shape
+    return Math.min(pieceLength, bytes - number * pieceLength)
   }
 
   has(number: number): boolean {
@@ -73,9 +78,9 @@ export class Holdings {
     this.#held[number] = 1
     this.heldCount++
     this.heldBytes += this.lengthOf(number) - before
-    if (before === 0) this.#offer(number)
+    this.#offer(number)
     this.#tellBytes(number)
-    this.#onBytes.delete(number)
+    this.#followers.delete(number)
   }
 
   /** Calls `tell` when another piece is offered, until the answer is called. */
@@ -84,11 +89,12 @@ export class Holdings {
     return () => this.#onOffer.delete(tell)
   }
 
-  /** Calls `tell` when more of this piece is here, until it is all here. */
-  onBytes(number: number, tell: () => void): void {
+  /** Moves the follower when more of this piece is here, until it is all here. */
+  onBytes(number: number, follower: Follower): void {
     if (this.has(number)) return
-    const tells = this.#onBytes.get(number) ?? new Set()
-    this.#onBytes.set(number, tells.add(tell))
+    const followers = this.#followers.get(number)
+    if (followers === undefined) this.#followers.set(number, [follower])
+    else followers.push(follower)
   }
 
   #offer(number: number): void {
@@ -99,6 +105,7 @@ export class Holdings {
   }
 
   #tellBytes(number: number): void {
-    for (const tell of this.#onBytes.get(number) ?? []) tell()
+    const followers = this.#followers.get(number)
+    if (followers !== undefined) for (const follower of followers) follower.move()
   }
 }

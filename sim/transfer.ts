@@ -29,6 +29,8 @@ export class Transfer {
   readonly #latencyMs: number
   readonly #trunk: Link | undefined
   readonly #window: number
+  /** Blocks that have arrived, to be used again: there are tens of millions. */
+  readonly #spare: Block[] = []
   #sent: number
   #arrived: number
   #underWay = 0
@@ -73,7 +75,9 @@ export class Transfer {
       this.#sent += bytes
       this.#underWay++
       const leftAtMs = this.ends.from.up.send(bytes, this.#clock.now())
-      const block = new Block(this, bytes, this.#trunk === undefined ? 'wire' : 'trunk')
+      const block = this.#spare.pop() ?? new Block(this)
+      block.bytes = bytes
+      block.stretch = this.#trunk === undefined ? 'wire' : 'trunk'
       this.#clock.at(this.#trunk === undefined ? leftAtMs + this.#latencyMs : leftAtMs, block)
     }
   }
@@ -92,7 +96,7 @@ export class Transfer {
   stepOf(block: Block): void {
     const nowMs = this.#clock.now()
     if (this.#over) {
-      this.#wires.lostBytes += block.bytes
+      if (block.stretch !== 'done') this.#wires.lostBytes += block.bytes
     } else if (block.stretch === 'trunk' && this.#trunk !== undefined) {
       block.stretch = 'wire'
       this.#clock.at(this.#trunk.pass(block.bytes, nowMs) + this.#latencyMs, block)
@@ -106,9 +110,10 @@ export class Transfer {
     }
   }
 
-  #arrive({ bytes }: Block): void {
+  #arrive(block: Block): void {
+    this.#spare.push(block)
     this.#underWay--
-    this.#arrived += bytes
+    this.#arrived += block.bytes
     this.#talk.arrived(this.#arrived)
     if (this.#arrived < this.#length) return this.move()
     this.#end()
@@ -127,13 +132,11 @@ export class Transfer {
 /** A block, and which stretch of its way it is on. */
 class Block implements Happening {
   readonly #transfer: Transfer
-  readonly bytes: number
-  stretch: 'trunk' | 'wire' | 'done'
+  bytes = 0
+  stretch: 'trunk' | 'wire' | 'done' = 'wire'
 
-  constructor(transfer: Transfer, bytes: number, stretch: 'trunk' | 'wire') {
+  constructor(transfer: Transfer) {
     this.#transfer = transfer
-    this.bytes = bytes
-    this.stretch = stretch
   }
 
   fire(): void {
