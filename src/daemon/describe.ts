@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Digest, Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
-import { type ReadRequest, redactUrl, type Source, type Sources } from '#source'
+import { orAbort, type ReadRequest, redactUrl, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
 import { expireInfoOf } from './from-source.ts'
 import { digestOfVersion, versionOfDigest } from './origin-digest.ts'
@@ -38,7 +38,7 @@ const SILENT = new Set(['source.unknown_scheme', 'plugin.broken', 'source.unreac
 export async function describe(request: DownloadRequest, deps: DescribeDeps, signal: AbortSignal): Promise<Described> {
   const taskId = taskIdOf(request)
   const read: ReadRequest = { url: request.url, headers: request.headers }
-  const source = await findSource(request.url, deps)
+  const source = await findSource(request.url, deps, signal)
   const known = await reusable(taskId, request, deps)
   const asked = await askOrigin(source, read, known, signal)
   if (!(asked instanceof Failure)) return described(request, taskId, read, source, asked)
@@ -51,9 +51,10 @@ export async function describe(request: DownloadRequest, deps: DescribeDeps, sig
   return described(request, taskId, read, source, factsOf(known))
 }
 
-async function findSource(url: string, deps: DescribeDeps): Promise<Source | Failure> {
+async function findSource(url: string, deps: DescribeDeps, signal: AbortSignal): Promise<Source | Failure> {
   try {
-    const source = await deps.sources.for(url)
+    // A plugin may take its time to load, and is loaded for whoever asks next as well.
+    const source = await orAbort(deps.sources.for(url), signal)
     if (!deps.readsLocalFiles && source.local(url)) {
       throw new Failure(
         'source.denied',

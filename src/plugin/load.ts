@@ -17,7 +17,8 @@ export interface PluginHost extends AsyncDisposable {
    * The plugin of a scheme, loaded at the first call: calls at the same time share one load. Undefined when no
    * directory has one, which may change at any time. A file that was replaced is loaded anew; one that cannot be
    * leaves the old one serving. Fails with `plugin.broken`, again and again without running the plugin, until its file
-   * changes; and with `plugin.refused` or `config.invalid`, for a second at a time: it is not the file that is at fault.
+   * changes; and with `plugin.refused`, `config.invalid` or `plugin.crashed` (no process can be started), for a second
+   * at a time: it is not the file that is at fault.
    */
   load(scheme: string): Promise<LoadedPlugin | undefined>
   /** What was counted, for pluginMetrics. */
@@ -36,7 +37,7 @@ export interface PluginHostDeps {
 
 /** Plugin files are looked at this often at most. */
 const LOOK_EVERY_MS = 200
-/** What lies around a file (the modes of directories, a secret's file) may be mended without a trace in the file. */
+/** What lies around a file (modes of directories, a secret's file, a full disk) may be mended without a trace in it. */
 const MENDED_AFTER_MS = 1000
 
 /** One state of a plugin's file, in use. */
@@ -68,6 +69,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   const loading = new Map<string, Promise<LoadedPlugin | undefined>>()
   const generations = new Set<Generation>()
   const book = new CallBook()
+  const openings = new Set<AbortController>()
   const warn = warnOnce((message) => deps.warn(message))
 
   async function look(scheme: string): Promise<LoadedPlugin | undefined> {
@@ -98,8 +100,10 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   async function replace(found: FoundPlugin, entry: PluginEntry, here: Known): Promise<LoadedPlugin> {
     if (entry.outside) warn(`plugin ${found.path} is a link to ${entry.file}, outside of its plugin directory`)
     const print = (line: string): void => deps.print?.(found.name, line)
+    const opening = new AbortController()
+    openings.add(opening)
     try {
-      const plugin = await openPlugin(found, { ...deps, book, print })
+      const plugin = await openPlugin(found, { ...deps, book, print, signal: opening.signal })
       const before = here.current
       here.current = generation(plugin)
       delete here.failed
@@ -109,6 +113,8 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
       const failure = asBroken(found, error)
       here.failed = { path: found.path, stamp: entry.stamp, failure, atMs: performance.now() }
       return goOn(here, failure)
+    } finally {
+      openings.delete(opening)
     }
   }
 
@@ -170,6 +176,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
     load,
     samples: () => book.samples(),
     async [Symbol.asyncDispose]() {
+      for (const opening of openings) opening.abort()
       await Promise.allSettled(loading.values())
       await Promise.all([...generations].map(end))
     },
@@ -177,8 +184,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
 }
 
 function mayBeMended({ failure, atMs }: FailedFile): boolean {
-  const isAround = failure.code === 'plugin.refused' || failure.code === 'config.invalid'
-  return isAround && performance.now() - atMs >= MENDED_AFTER_MS
+  return failure.code !== 'plugin.broken' && performance.now() - atMs >= MENDED_AFTER_MS
 }
 
 /** The same client, for as long as anybody holds it: once its process was let go of, the next one answers. */

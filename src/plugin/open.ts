@@ -72,6 +72,8 @@ export interface OpenOptions {
   /** Where its calls are counted. */
   readonly book?: CallBook
   readonly env?: NodeJS.ProcessEnv
+  /** Ends the loading: nobody waits for the plugin any more. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -85,8 +87,8 @@ export async function openPlugin(found: FoundPlugin, how: OpenOptions): Promise<
   const scheme = found.name
   const name = `plugin ${found.name} (${found.path})`
   let identity: Identity | undefined
-  const start = async (): Promise<PluginProcess> => {
-    const opened = await startOpened(found, entry, ready, how)
+  const start = async (signal: AbortSignal): Promise<PluginProcess> => {
+    const opened = await startOpened(found, entry, ready, how, signal)
     identity ??= opened.identity
     return opened.process
   }
@@ -106,7 +108,7 @@ export async function openPlugin(found: FoundPlugin, how: OpenOptions): Promise<
     },
     onEnd: () => count(-1),
   })
-  await supervised.open()
+  await opening(supervised, how.signal)
   const { metadata, methods, hasSchema } = await afterwards(supervised, () => accept(found, identity, ready))
   const cleaned = (text: string): string => scrub(text, ready.secrets)
   return {
@@ -175,6 +177,16 @@ function shown(metadata: PluginMetadata, secrets: readonly string[]): PluginMeta
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1))) as PluginMetadata
 }
 
+async function opening(supervised: Supervised, signal: AbortSignal | undefined): Promise<void> {
+  const stop = (): void => void supervised[Symbol.asyncDispose]()
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    await supervised.open()
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
 async function afterwards<T>(supervised: Supervised, check: () => Promise<T>): Promise<T> {
   try {
     return await check()
@@ -190,6 +202,7 @@ async function startOpened(
   entry: PluginEntry,
   { options, secrets, box }: Admitted,
   how: OpenOptions,
+  signal: AbortSignal,
 ): Promise<{ process: PluginProcess; identity: Identity }> {
   const { startTimeout, memory } = how.policy
   const started = await PluginProcess.start({
@@ -198,6 +211,7 @@ async function startOpened(
     env: box.env,
     memoryBytes: memory,
     print: (line) => how.print?.(scrub(line, secrets)),
+    signal,
   })
   try {
     const [scheme, deadlineMs] = [found.name, startTimeout]

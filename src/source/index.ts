@@ -1,3 +1,4 @@
+export { orAbort } from './abort.ts'
 export { kindOf } from './check-response.ts'
 export * from './client-source.ts'
 export { closeBody, closeIterator } from './close-body.ts'

@@ -18,6 +18,10 @@ export interface BodyReader {
 
 /** How long the reason of a process's end may come after its connections broke. */
 const ENDING_MS = 1000
+/** What Linux says when a plugin that is busy has hundreds of connections to accept. */
+const QUEUE_FULL = 'EAGAIN'
+const RECONNECT_MS = 20
+const NO_ROOM_HERE: readonly string[] = ['EMFILE', 'ENFILE']
 
 /**
  * One question to a plugin's process, and what it answers. A connection of its own: the kernel keeps the two sides in
@@ -25,7 +29,8 @@ const ENDING_MS = 1000
  */
 export class Call {
   readonly #plugin: PluginProcess
-  readonly #socket: Socket
+  readonly #question: Buffer
+  #socket: Socket
   readonly #signal: AbortSignal
   readonly #onClose: () => void
   readonly #onAbort = (): void => void this.#socket.destroy()
@@ -36,6 +41,8 @@ export class Call {
   /** Bytes of the body still to come in this frame. */
   #left = 0
   #body: BodyReader | undefined
+  #connected = false
+  #connectError = ''
   /** Nobody takes the body yet: the next read gets one byte, because its memory is asked for now. */
   readonly #single = new Uint8Array(1)
   #usesSingle = false
@@ -48,13 +55,36 @@ export class Call {
     this.#plugin = plugin
     this.#signal = signal
     this.#onClose = () => how.onClose()
-    const onread = { buffer: () => this.#space(), callback: (length: number) => this.#arrived(length) }
-    this.#socket = connect({ path: plugin.socket, onread })
-    this.#socket.on('error', () => undefined)
-    this.#socket.once('close', () => void this.#closed())
+    this.#question = encodeMessage(FRAME.json, question)
+    this.#socket = this.#connect()
     if (signal.aborted) this.#socket.destroy()
     else signal.addEventListener('abort', this.#onAbort, { once: true })
-    this.#socket.write(encodeMessage(FRAME.json, question))
+  }
+
+  /** True when a connection could be made, or this side had no room for it: that it broke is no sign of a hang. */
+  get innocent(): boolean {
+    return this.#connected || NO_ROOM_HERE.includes(this.#connectError)
+  }
+
+  #connect(): Socket {
+    const onread = { buffer: () => this.#space(), callback: (length: number) => this.#arrived(length) }
+    const socket = connect({ path: this.#plugin.socket, onread })
+    socket.once('connect', () => (this.#connected = true))
+    socket.on('error', (error: NodeJS.ErrnoException) => (this.#connectError = error.code ?? ''))
+    socket.once('close', () => {
+      const full = !this.#connected && this.#connectError === QUEUE_FULL
+      void (full ? this.#connectLater() : this.#closed())
+    })
+    socket.write(this.#question)
+    return socket
+  }
+
+  /** So many calls wait to be taken that the kernel keeps no more of them: this one waits here. */
+  async #connectLater(): Promise<void> {
+    await sleep(RECONNECT_MS)
+    if (this.#over !== undefined) return
+    if (this.#signal.aborted || this.#plugin.ending !== undefined) return this.#closed()
+    this.#socket = this.#connect()
   }
 
   /** The next message; undefined at the end. Fails with what the plugin threw, or `plugin.crashed`, `plugin.hung`. */
@@ -184,14 +214,15 @@ export class Call {
   }
 }
 
-/** Whether the process reacts within the time. */
+/** Whether the process reacts within the time. One that hangs up, because it has no room for a call more, does. */
 export async function ping(plugin: PluginProcess, timeoutMs: number): Promise<boolean> {
-  const call = new Call(plugin, { ask: 'ping' }, { signal: AbortSignal.timeout(timeoutMs), onClose() {} })
+  const signal = AbortSignal.timeout(timeoutMs)
+  const call = new Call(plugin, { ask: 'ping' }, { signal, onClose() {} })
   try {
     await call.message()
     return true
   } catch {
-    return plugin.ending !== undefined // somebody else has found out
+    return plugin.ending !== undefined || (call.innocent && !signal.aborted) // the former: somebody has found out
   } finally {
     call.close()
   }

@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Failure, messageOf } from '#core'
@@ -17,6 +17,8 @@ export interface ProcessOptions {
   readonly env: Readonly<Record<string, string>>
   readonly memoryBytes: number
   readonly print: (line: string) => void
+  /** Nobody waits for the process any more: it is ended, however far its plugin has come with loading. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Why a process is no more: what befell it, in words that follow the plugin's name. */
@@ -30,6 +32,9 @@ const READY_FD = 3
 const READY_MS = 60_000
 /** A plugin's own threads for files and look-ups; Node's four cost memory that most plugins never use. */
 const POOL_THREADS = '4'
+
+/** The shortest limit there is (macOS: 103), less what stands behind it: /dragonfly-plugin-XXXXXX/s */
+const LONGEST_PLACE_BYTES = 103 - 26
 
 /** Room for young objects. Node's own 16 MiB stay taken after the first body that came in many small chunks. */
 const YOUNG_MIB = 1
@@ -99,7 +104,7 @@ export class PluginProcess {
   /** Starts the process and waits until it can be asked. Fails with `plugin.crashed` or `plugin.hung`. */
   static async start(options: ProcessOptions): Promise<PluginProcess> {
     if (!existsSync(CHILD_FILE)) throw new Failure('internal', `${CHILD_FILE} is missing: build it first`)
-    const dir = mkdtempSync(join(tmpdir(), 'dragonfly-plugin-'))
+    const dir = privateDir()
     const child = spawnChild(options, dir)
     if (child.pid === undefined) {
       const [error] = (await once(child, 'error')) as [unknown]
@@ -112,8 +117,16 @@ export class PluginProcess {
     const prints = new Prints(options.print)
     prints.follow(child.stdout)
     prints.follow(child.stderr)
+    started.#endWith(options.signal)
     await started.#untilReady()
     return started
+  }
+
+  #endWith(signal: AbortSignal | undefined): void {
+    const end = (): void => this.kill({ code: 'plugin.crashed', what: 'its host ends' })
+    if (signal?.aborted === true) end()
+    signal?.addEventListener('abort', end, { once: true })
+    void this.ended.then(() => signal?.removeEventListener('abort', end))
   }
 
   async #untilReady(): Promise<void> {
@@ -126,6 +139,17 @@ export class PluginProcess {
     if (byte !== undefined) return
     const { code, what } = await this.ended
     throw new Failure(code, what)
+  }
+}
+
+/** The path of a socket has room for a hundred characters or so, whatever the system's own directory is called. */
+function privateDir(): string {
+  const place = resolve(tmpdir())
+  const fits = Buffer.byteLength(place) <= LONGEST_PLACE_BYTES
+  try {
+    return mkdtempSync(join(fits ? place : '/tmp', 'dragonfly-plugin-'))
+  } catch (error) {
+    throw new Failure('plugin.crashed', `its process cannot be started: ${messageOf(error)}`, { cause: error })
   }
 }
 

@@ -8,8 +8,8 @@ import { watchProcess } from './watch-process.ts'
 export interface SupervisedOptions {
   /** As messages name the plugin. */
   readonly name: string
-  /** A process in which the plugin is open. Fails with a Failure whose message is the bare reason. */
-  start(): Promise<PluginProcess>
+  /** A process in which the plugin is open. Fails with a Failure whose message is the bare reason; soon, once aborted. */
+  start(signal: AbortSignal): Promise<PluginProcess>
   readonly memoryBytes: number
   readonly hangTimeoutMs: number
   /** Crashes within a minute after which the plugin is left alone, and for how long. */
@@ -32,6 +32,7 @@ export class Supervised implements AsyncDisposable {
   readonly #options: SupervisedOptions
   #running: PluginProcess | undefined
   #starting: Promise<PluginProcess> | undefined
+  readonly #closing = new AbortController()
   /** When the last crashes were, and what the last one was. */
   #crashedAt: number[] = []
   #lastCrash = ''
@@ -46,7 +47,8 @@ export class Supervised implements AsyncDisposable {
 
   /** Starts the first process: here a failure is no crash, but a plugin that does not work. */
   async open(): Promise<void> {
-    this.#adopt(await this.#options.start(), false)
+    this.#starting = this.#options.start(this.#closing.signal).finally(() => (this.#starting = undefined))
+    this.#adopt(await this.#starting, false)
   }
 
   /** How long nobody has asked it anything, in milliseconds; 0 while a call is under way. */
@@ -97,9 +99,12 @@ export class Supervised implements AsyncDisposable {
 
   async #restart(): Promise<PluginProcess> {
     const crashes = this.#crashedAt.length
-    if (crashes > 0) await sleep(Math.min(FIRST_PAUSE_MS * 2 ** (crashes - 1), LONGEST_PAUSE_MS))
+    const { signal } = this.#closing
+    const pauseMs = crashes === 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (crashes - 1), LONGEST_PAUSE_MS)
+    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    if (this.#closed) throw new Failure('plugin.crashed', 'it was let go of')
     try {
-      return this.#adopt(await this.#options.start(), true)
+      return this.#adopt(await this.#options.start(signal), true)
     } catch (error) {
       const what = error instanceof Failure ? error.message : String(error)
       this.#noteCrash({ code: 'plugin.crashed', what })
@@ -136,6 +141,7 @@ export class Supervised implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
+    if (this.#starting !== undefined) this.#closing.abort()
     await this.#starting?.catch(() => undefined)
     await this.#running?.close()
   }

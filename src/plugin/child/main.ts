@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     serveCall(connection)
   })
   server.listen(socket)
-  await once(server, 'listening')
+  await once(server, 'listening').catch(leaveWith)
   writeSync(READY_FD, '.')
 }
 
@@ -46,6 +46,11 @@ let tidying: NodeJS.Timeout | undefined
 
 /** Taken before a plugin can put something else in its place. */
 const exit = process.exit.bind(process)
+
+function leaveWith(error: unknown): void {
+  tellStray(error)
+  exit(1)
+}
 
 function leave(): void {
   exit(0)
