@@ -7,10 +7,10 @@ interface TimersPromises {
 }
 
 /**
- * Puts the real modules on the virtual clock until disposed of: those of src/ that are driven here take some of their
+ * Puts the real modules on the virtual clock, and on the seed, until disposed of: those of src/ that are driven here take some of their
  * time from Node's own timers (the planner's deadline, the bell of a crowded task), not from a clock they are given.
  */
-export function borrowTime(clock: Clock): Disposable {
+export function borrowTime(clock: Clock, random: () => number): Disposable {
   const timersPromises = createRequire(import.meta.url)('node:timers/promises') as TimersPromises
   const real = { setTimeout, clearTimeout, sleep: timersPromises.setTimeout }
   const set = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): object => {
@@ -24,7 +24,17 @@ export function borrowTime(clock: Clock): Disposable {
   const sleep: TimersPromises['setTimeout'] = (ms = 0, value, options) =>
     clock.sleep(ms, options?.signal).then(() => value)
   replace(set as typeof setTimeout, clear, sleep)
-  return { [Symbol.dispose]: () => replace(real.setTimeout, real.clearTimeout, real.sleep) }
+  const { random: realRandom } = Math
+  Math.random = random
+  performance.now = () => clock.now()
+  return {
+    [Symbol.dispose]() {
+      replace(real.setTimeout, real.clearTimeout, real.sleep)
+      Math.random = realRandom
+      // What was there before is the prototype's own.
+      Reflect.deleteProperty(performance, 'now')
+    },
+  }
 
   function replace(
     setTimer: typeof setTimeout,

@@ -48,7 +48,7 @@ export interface Outcome {
 /** Runs one swarm to its end. The same options give the same outcome. */
 export async function simulate(options: SimOptions): Promise<Outcome> {
   const clock = new Clock()
-  using _time = borrowTime(clock)
+  using _time = borrowTime(clock, randomOf(options.seed, 'everybody'))
   const net = new Net(options, clock)
   net.begin()
   await clock.run(() => net.over, options.joinOverMs + MOST_BOUNDS * boundMs(options) + BOOT_MS)
@@ -134,13 +134,14 @@ class Net {
   }
 
   #deps(index: number, site: Site): PeerDeps {
-    const { fileBytes, pieceLength, latencyMs, crossLatencyMs, unit, concurrentPieces, connections, seed } =
+    const { fileBytes, pieceLength, latencyMs, crossLatencyMs, unit, round, concurrentPieces, connections, seed } =
       this.#options
     return {
       clock: this.#clock,
       wires: this.#wires,
       shape: { bytes: fileBytes, pieceLength, pieceCount: pieceCount(fileBytes, pieceLength) },
       unit,
+      round,
       scheduler: this.#scheduler.client(site === 'a' ? latencyMs : crossLatencyMs),
       origin: this.#origin,
       random: randomOf(seed, `peer ${index}`),

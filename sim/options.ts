@@ -21,6 +21,8 @@ export interface SimOptions {
   readonly crossRate: number
   readonly crossLatencyMs: number
   readonly unit: Unit
+  /** The model of src/daemon/round.ts, or itself. */
+  readonly round: 'model' | 'real'
   readonly concurrentPieces: number
   /** A connection for each piece, as the daemon makes it today, or one that is kept. */
   readonly connections: 'new' | 'kept'
@@ -47,6 +49,7 @@ export const USAGE = `npm run sim -- [flags]
   --origin-rate SIZE   what the origin sends (1GiB)
   --latency TIME       one way, between any two hosts (1ms)
   --connections new|kept  one connection for each piece, or kept ones (new)
+  --round model|real   who fetches: the model of src/daemon/round.ts, or itself, for small swarms (model)
   --concurrent N       pieces that a peer fetches at once (4)
   --leave SHARE        the part of the peers that vanish before they are done, 0 to 0.9 (0)
   --join-over TIME     peers come one by one over this time (0s)
@@ -71,6 +74,7 @@ const FLAGS = {
   'origin-rate': { type: 'string', default: '1GiB' },
   latency: { type: 'string', default: '1ms' },
   connections: { type: 'string', default: 'new' },
+  round: { type: 'string', default: 'model' },
   concurrent: { type: 'string', default: '4' },
   leave: { type: 'string', default: '0' },
   'join-over': { type: 'string', default: '0s' },
@@ -97,6 +101,8 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     throw new Error(`--piece ${values.piece}: makes more than ${MAX_PIECES} pieces of the file`)
   if (!values['two-dcs'] && (values['cross-rate'] !== undefined || values['cross-latency'] !== undefined))
     throw new Error('--cross-rate and --cross-latency are for --two-dcs')
+  if (values.round === 'real' && values.unit === 'block')
+    throw new Error('--round real: the daemon passes on whole pieces; --unit block is only modelled')
   const peerUpRate = size('peer-rate', values['peer-rate'])
   const options: SimOptions = {
     peers: whole('peers', values.peers, 1, MAX_PEERS),
@@ -113,6 +119,7 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     crossRate: values['cross-rate'] === undefined ? 0 : size('cross-rate', values['cross-rate']),
     crossLatencyMs: time('cross-latency', values['cross-latency'] ?? '10ms'),
     unit: oneOf('unit', values.unit, ['piece', 'block']),
+    round: oneOf('round', values.round, ['model', 'real']),
     concurrentPieces: whole('concurrent', values.concurrent, 1, 64),
     connections: oneOf('connections', values.connections, ['new', 'kept']),
     seed: whole('seed', values.seed, 0, 2 ** 32 - 1),

@@ -7,6 +7,7 @@ import { Gather, type GatherDeps, type Giver } from './gather.ts'
 import { type FileShape, Holdings, type Unit } from './holdings.ts'
 import type { Machine, Wires } from './links.ts'
 import type { Random } from './random.ts'
+import { gatherForReal } from './real-round.ts'
 import { Transfer } from './transfer.ts'
 
 export const TASK_ID = 'a'.repeat(64)
@@ -22,6 +23,7 @@ export interface PeerDeps extends Pick<GatherDeps, 'concurrentPieces' | 'askingL
   readonly wires: Wires
   readonly shape: FileShape
   readonly unit: Unit
+  readonly round: 'model' | 'real'
   readonly scheduler: SchedulerClient
   readonly origin: Machine
   readonly random: Random
@@ -109,6 +111,7 @@ export class SimPeer implements Giver {
         return plan?.kind === 'parents' ? plan.parents : undefined
       },
     }
+    if (this.#deps.round === 'real') return gatherForReal(this, parents, deps, signal)
     return new Gather(this, parents, deps, signal).over
   }
 

@@ -15,6 +15,7 @@ test.each([
   [['--latency', '10 parsecs'], /--latency 10 parsecs: is not a duration/],
   [['--leave', '1.5'], /--leave 1.5: is not a share from 0 to 0.9/],
   [['--unit', 'byte'], /--unit byte: is none of piece, block/],
+  [['--round', 'real', '--unit', 'block'], /--round real: the daemon passes on whole pieces/],
   [['--connections', 'no'], /--connections no: is none of new, kept/],
   [['--cross-rate', '1MB'], /--cross-rate and --cross-latency are for --two-dcs/],
   [['--set', 'candidateParentLimit'], /--set candidateParentLimit: write NAME=VALUE/],

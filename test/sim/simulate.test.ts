@@ -129,3 +129,26 @@ test('the drawing has a line for each peer and the bound', async () => {
   expect(svg).toContain('bound')
   expect(svg).not.toContain('NaN')
 })
+
+test('the model of a round is as fast as the round of the daemon itself, on the mean of several seeds', async () => {
+  const means = async (round: SimOptions['round']): Promise<{ p50Ms: number; seedCopies: number }> => {
+    const seeds = [1, 2, 3, 4, 5, 6]
+    const all: ReturnType<typeof figuresOf>[] = []
+    for (const seed of seeds) all.push(figuresOf(await run({ peers: 12, fileBytes: 128 * MiB, round, seed })))
+    const mean = (key: 'p50Ms' | 'seedCopies'): number => sum(all.map((figures) => figures[key])) / seeds.length
+    return { p50Ms: mean('p50Ms'), seedCopies: mean('seedCopies') }
+  }
+  const [model, real] = [await means('model'), await means('real')]
+  for (const key of ['p50Ms', 'seedCopies'] as const) {
+    expect(model[key] / real[key], key).toBeGreaterThan(0.85)
+    expect(model[key] / real[key], key).toBeLessThan(1.18)
+  }
+})
+
+test('the round of the daemon itself brings every piece to who stays, and is the same for one seed', async () => {
+  const changes: Partial<SimOptions> = { ...TROUBLED, peers: 12, fileBytes: 60 * MiB, round: 'real' }
+  const [first, again] = [await run(changes), await run(changes)]
+  expect(JSON.stringify(again)).toBe(JSON.stringify(first))
+  expect(figuresOf(first)).toMatchObject({ unfinished: 0, stayed: 10 })
+  expect(first.originBytes).toBe(first.options.fileBytes)
+})
