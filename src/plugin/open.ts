@@ -200,17 +200,20 @@ async function afterwards<T>(supervised: Supervised, check: () => Promise<T>): P
 async function startOpened(
   found: FoundPlugin,
   entry: PluginEntry,
-  { options, secrets, box }: Admitted,
+  { options, secrets, box, sha256 }: Admitted,
   how: OpenOptions,
   signal: AbortSignal,
 ): Promise<{ process: PluginProcess; identity: Identity }> {
   const { startTimeout, memory } = how.policy
+  // It was admitted as it was then: a process that is started later must not be of another file.
+  if ((await sha256Of(entry.file)) !== sha256) throw broken('its file is not the one that was loaded')
   const started = await PluginProcess.start({
     name: found.location,
     execArgv: box.execArgv,
     env: box.env,
     memoryBytes: memory,
-    print: (line) => how.print?.(scrub(line, secrets)),
+    print: (line) => how.print?.(line),
+    scrub: (text) => scrub(text, secrets),
     signal,
   })
   try {
@@ -231,14 +234,13 @@ async function opened(
   question: Question & { ask: 'open' },
   { memory, hangTimeout }: PluginPolicy,
 ): Promise<OpenAnswer> {
-  let opening = true
-  watchProcess(started, { memoryBytes: memory, hangTimeoutMs: hangTimeout }, () => opening)
+  const unwatch = watchProcess(started, { memoryBytes: memory, hangTimeoutMs: hangTimeout }, () => true)
   const signal = AbortSignal.timeout(STEPS * question.deadlineMs + SLACK_MS)
   const call = new Call(started, question, { signal, onClose() {} })
   try {
     return Object(await call.message()) as OpenAnswer
   } finally {
-    opening = false
+    unwatch()
     call.close()
   }
 }

@@ -84,6 +84,7 @@ interface ErrorFacts {
   readonly forGood: boolean
 }
 
-function isSourceCode(code: unknown): code is SourceErrorCode {
+/** One of the codes that a source may give. */
+export function isSourceCode(code: unknown): code is SourceErrorCode {
   return CODES.has(code)
 }

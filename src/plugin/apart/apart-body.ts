@@ -151,6 +151,6 @@ class Pouring implements BodyReader {
   }
 
   #isLast(): boolean {
-    return this.#due !== undefined && this.#given === this.#due - 1
+    return this.#due !== undefined && this.#given >= this.#due - 1
   }
 }

@@ -1,6 +1,7 @@
 import { SpanStatusCode, trace } from '@opentelemetry/api'
 import { Failure } from '#core'
 import type { MetricTable, Sample } from '#runtime'
+import { isSourceCode } from '#source'
 
 /** What is counted of the plugins of a host. */
 export const pluginMetrics = {
@@ -91,7 +92,7 @@ function keyOf(name: MetricName, labels: Readonly<Record<string, string>>): stri
 function codeOf(error: unknown): string {
   if (error === undefined) return 'ok'
   if (error instanceof Failure) return error.code === 'download.cancelled' ? 'cancelled' : error.code
-  if (error instanceof Error && error.name === 'AbortError') return 'cancelled'
+  if (error instanceof DOMException) return 'cancelled' // the reason of an abort, or of a time that is over
   const { code } = Object(error) as { code?: unknown }
-  return typeof code === 'string' && code.startsWith('source.') ? code : 'source.broken'
+  return isSourceCode(code) ? code : 'source.broken'
 }

@@ -1,10 +1,18 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#core'
-import { SourceError, type SourceErrorCode } from '#source'
-import { decodeHeader, decodeMessage, encodeMessage, FRAME, FRAME_HEADER_BYTES, type FrameHeader } from './frames.ts'
+import { isSourceCode, SourceError } from '#source'
+import {
+  decodeHeader,
+  decodeMessage,
+  encodeMessage,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameKind,
+} from './frames.ts'
 import type { ErrorMessage, Question } from './messages.ts'
-import type { PluginProcess } from './plugin-process.ts'
+import type { RunningProcess } from './plugin-process.ts'
 
 /** Who takes the bytes of a body. Memory handed out is left alone until the next read (see DirectConnection). */
 export interface BodyReader {
@@ -18,6 +26,7 @@ export interface BodyReader {
 
 /** How long the reason of a process's end may come after its connections broke. */
 const ENDING_MS = 1000
+const LOOK_FOR_ENDING_MS = 10
 /** What Linux says when a plugin that is busy has hundreds of connections to accept. */
 const QUEUE_FULL = 'EAGAIN'
 const RECONNECT_MS = 20
@@ -28,12 +37,13 @@ const NO_ROOM_HERE: readonly string[] = ['EMFILE', 'ENFILE']
  * step, and hanging up tells the plugin that nobody listens any more.
  */
 export class Call {
-  readonly #plugin: PluginProcess
+  readonly #plugin: RunningProcess
   readonly #question: Buffer
+  readonly #ask: Question['ask']
   #socket: Socket
   readonly #signal: AbortSignal
   readonly #onClose: () => void
-  readonly #onAbort = (): void => void this.#socket.destroy()
+  readonly #onAbort = (): void => this.#finish({ error: this.#signal.reason as unknown })
   /** The header or message that is being read, and how much of it is there. */
   #wanted = new Uint8Array(FRAME_HEADER_BYTES)
   #have = 0
@@ -47,17 +57,21 @@ export class Call {
   readonly #single = new Uint8Array(1)
   #usesSingle = false
   readonly #messages: unknown[] = []
+  /** The first message is here: what comes after it depends on what was asked. */
+  #answered = false
   #wake: () => void = () => undefined
   #over: { readonly error: unknown } | undefined
 
-  constructor(plugin: PluginProcess, question: Question, how: { signal: AbortSignal; onClose(): void }) {
+  /** Throws for a question that is too large; then nothing was opened, and nobody hears of an end. */
+  constructor(plugin: RunningProcess, question: Question, how: { signal: AbortSignal; onClose(): void }) {
     const { signal } = how
     this.#plugin = plugin
     this.#signal = signal
     this.#onClose = () => how.onClose()
+    this.#ask = question.ask
     this.#question = encodeMessage(FRAME.json, question)
     this.#socket = this.#connect()
-    if (signal.aborted) this.#socket.destroy()
+    if (signal.aborted) this.#onAbort()
     else signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -83,7 +97,7 @@ export class Call {
   async #connectLater(): Promise<void> {
     await sleep(RECONNECT_MS)
     if (this.#over !== undefined) return
-    if (this.#signal.aborted || this.#plugin.ending !== undefined) return this.#closed()
+    if (this.#plugin.ending !== undefined) return this.#closed()
     this.#socket = this.#connect()
   }
 
@@ -160,14 +174,16 @@ export class Call {
     const { kind } = this.#frame
     const message = decodeMessage(this.#wanted)
     this.#expect(FRAME_HEADER_BYTES, undefined)
-    if (kind === FRAME.error) throw thrownBy(message)
+    if (message === undefined) throw noProtocol()
+    if (kind === FRAME.error) throw thrownBy(message, this.#ask)
+    this.#answered = true
     this.#messages.push(message)
     this.#wake()
     return false // until somebody took it: a listing goes at the pace of its reader
   }
 
   #headerArrived(frame: FrameHeader | undefined): boolean {
-    if (frame === undefined) throw new Failure('plugin.crashed', 'it does not keep the protocol of its host')
+    if (frame === undefined || !this.#isDue(frame.kind)) throw noProtocol()
     this.#expect(FRAME_HEADER_BYTES, undefined)
     if (frame.kind === FRAME.end) {
       this.#finish({ error: undefined })
@@ -178,7 +194,13 @@ export class Call {
       return true
     }
     this.#left = frame.length
-    return this.#body !== undefined || frame.length === 0
+    return this.#body !== undefined
+  }
+
+  #isDue(kind: FrameKind): boolean {
+    if (kind === FRAME.error) return true
+    if (kind === FRAME.json) return !this.#answered || this.#ask === 'list'
+    return this.#ask === 'download' ? this.#answered : this.#ask === 'list' && kind === FRAME.end
   }
 
   #expect(bytes: number, frame: FrameHeader | undefined): void {
@@ -189,11 +211,13 @@ export class Call {
 
   /** The process hung up before the call was over: it ended, or is no better than if it had. */
   async #closed(): Promise<void> {
-    if (this.#over !== undefined) return
-    if (this.#signal.aborted) return this.#finish({ error: this.#signal.reason as unknown })
-    const gone = await Promise.race([this.#plugin.ended, sleep(ENDING_MS, undefined, { ref: false })])
-    const { code, what } = gone ?? { code: 'plugin.crashed' as const, what: 'it hung up in the middle of an answer' }
-    this.#finish({ error: new Failure(code, what) })
+    for (let ms = 0; this.#plugin.ending === undefined && ms < ENDING_MS; ms += LOOK_FOR_ENDING_MS) {
+      if (this.#over !== undefined) return
+      await sleep(LOOK_FOR_ENDING_MS, undefined, { ref: false })
+    }
+    const what = 'it hung up in the middle of an answer'
+    const ending = this.#plugin.ending ?? { code: 'plugin.crashed', what }
+    this.#finish({ error: new Failure(ending.code, ending.what) })
   }
 
   #finish(over: { readonly error: unknown }): void {
@@ -215,26 +239,32 @@ export class Call {
 }
 
 /** Whether the process reacts within the time. One that hangs up, because it has no room for a call more, does. */
-export async function ping(plugin: PluginProcess, timeoutMs: number): Promise<boolean> {
-  const signal = AbortSignal.timeout(timeoutMs)
-  const call = new Call(plugin, { ask: 'ping' }, { signal, onClose() {} })
+export async function ping(plugin: RunningProcess, timeoutMs: number): Promise<boolean> {
+  const late = new AbortController()
+  // A host that was stopped itself (Ctrl-Z) finds its timer due before it reads an answer that came in time.
+  const timer = setTimeout(() => setImmediate(() => late.abort()), timeoutMs).unref()
+  const call = new Call(plugin, { ask: 'ping' }, { signal: late.signal, onClose: () => clearTimeout(timer) })
   try {
     await call.message()
     return true
   } catch {
-    return plugin.ending !== undefined || (call.innocent && !signal.aborted) // the former: somebody has found out
+    return plugin.ending !== undefined || (call.innocent && !late.signal.aborted) // the former: somebody has found out
   } finally {
     call.close()
   }
 }
 
-/** What a plugin threw, as an error of ours: by its code where it has one that a source may have. */
-function thrownBy(message: unknown): Error {
+function noProtocol(): Failure {
+  return new Failure('plugin.crashed', 'it does not keep the protocol of its host')
+}
+
+/** What a plugin threw, as an error of ours: by its code where it has one that is for it to give. */
+function thrownBy(message: unknown, ask: Question['ask']): Error {
   const { code, message: text, retryAfterMs, lasting } = Object(message) as ErrorMessage
   const said = typeof text === 'string' ? text : 'it does not say why'
-  if (code === 'config.invalid') return new Failure('config.invalid', said)
-  if (typeof code !== 'string' || !code.startsWith('source.')) return new Error(said)
-  return new SourceError(code as SourceErrorCode, said, {
+  if (code === 'config.invalid' && ask === 'open') return new Failure('config.invalid', said)
+  if (!isSourceCode(code)) return new Error(said)
+  return new SourceError(code, said, {
     ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
     lasting: lasting === true,
   })

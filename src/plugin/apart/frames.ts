@@ -4,7 +4,7 @@
  *
  * A frame is its kind (1 byte), the length of its payload (4 bytes, big endian) and the payload. A call without a body
  * is answered by one `json`. A download: `json`, any number of `bytes`, `end`. A listing: any number of `json`, `end`.
- * In all of them an `error` may take the place of what was due.
+ * In all of them an `error` may take the place of what was due. Only an `end` has nothing in it.
  */
 export const FRAME = { json: 1, bytes: 2, end: 3, error: 4 } as const
 
@@ -38,8 +38,9 @@ export function encodeMessage(kind: FrameKind, value: unknown): Buffer {
 export function decodeHeader(bytes: Uint8Array): FrameHeader | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES)
   const [kind, length] = [view.readUInt8(), view.readUInt32BE(1)]
-  if (kind === FRAME.bytes) return { kind, length }
   if (kind === FRAME.end) return length === 0 ? { kind, length } : undefined
+  if (length === 0) return undefined
+  if (kind === FRAME.bytes) return { kind, length }
   if (kind !== FRAME.json && kind !== FRAME.error) return undefined
   return length <= LARGEST_MESSAGE_BYTES ? { kind, length } : undefined
 }

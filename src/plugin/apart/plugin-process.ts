@@ -17,6 +17,8 @@ export interface ProcessOptions {
   readonly env: Readonly<Record<string, string>>
   readonly memoryBytes: number
   readonly print: (line: string) => void
+  /** Secrets that the plugin is given, out of what it prints. */
+  readonly scrub: (text: string) => string
   /** Nobody waits for the process any more: it is ended, however far its plugin has come with loading. */
   readonly signal?: AbortSignal | undefined
 }
@@ -30,6 +32,8 @@ export interface Ending {
 const READY_FD = 3
 /** Until a process can be asked, none of the plugin's code was run: what takes long then is the machine. */
 const READY_MS = 60_000
+/** For what a process printed just before its end. */
+const LAST_WORDS_MS = 1000
 /** A plugin's own threads for files and look-ups; Node's four cost memory that most plugins never use. */
 const POOL_THREADS = '4'
 
@@ -52,6 +56,9 @@ process.on('exit', () => alive.forEach((plugin) => plugin.kill({ code: 'plugin.c
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
+/** A process as those see it who ask it, watch it, end it. */
+export type RunningProcess = Pick<PluginProcess, 'socket' | 'pid' | 'ended' | 'ending' | 'kill' | 'close'>
+
 /** One process with one plugin in it. It is asked over `socket`, and ends with its host. */
 export class PluginProcess {
   readonly socket: string
@@ -65,14 +72,7 @@ export class PluginProcess {
     this.socket = join(dir, 's')
     this.pid = pid
     this.#child = child
-    this.ended = once(child, 'exit').then(([code, signal]) => {
-      alive.delete(this)
-      guard.forget(pid)
-      killGroup(pid)
-      rmSync(dir, { recursive: true, force: true })
-      this.#ending ??= { code: 'plugin.crashed', what: `its process ended (${String(signal ?? `exit code ${code}`)})` }
-      return this.#ending
-    })
+    this.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(this.#gone(dir, code, signal))))
     alive.add(this)
     guard.watch(pid, dir)
   }
@@ -85,7 +85,19 @@ export class PluginProcess {
   /** Ends the process at once, whatever it is at. */
   kill(ending: Ending): void {
     this.#ending ??= ending
-    this.#end()
+    if (alive.has(this)) this.#end()
+  }
+
+  #gone(dir: string, code: number | null, signal: NodeJS.Signals | null): Ending {
+    alive.delete(this)
+    guard.forget(this.pid)
+    killGroup(this.pid)
+    rmSync(dir, { recursive: true, force: true })
+    // A program that left the group may hold on to the output, and would keep the host from ending.
+    const { stdout, stderr } = this.#child
+    setTimeout(() => [stdout, stderr].forEach((stream) => stream.destroy()), LAST_WORDS_MS).unref()
+    this.#ending ??= { code: 'plugin.crashed', what: `its process ended (${signal ?? `exit code ${code}`})` }
+    return this.#ending
   }
 
   #end(): void {
@@ -104,17 +116,10 @@ export class PluginProcess {
   /** Starts the process and waits until it can be asked. Fails with `plugin.crashed` or `plugin.hung`. */
   static async start(options: ProcessOptions): Promise<PluginProcess> {
     if (!existsSync(CHILD_FILE)) throw new Failure('internal', `${CHILD_FILE} is missing: build it first`)
-    const dir = privateDir()
-    const child = spawnChild(options, dir)
-    if (child.pid === undefined) {
-      const [error] = (await once(child, 'error')) as [unknown]
-      rmSync(dir, { recursive: true, force: true })
-      throw new Failure('plugin.crashed', `its process cannot be started: ${messageOf(error)}`, { cause: error })
-    }
-    child.on('error', () => undefined)
-    const started = new PluginProcess(child, child.pid, dir)
-    volunteerForOom(child.pid)
-    const prints = new Prints(options.print)
+    const { child, pid, dir } = await spawnChild(options)
+    const started = new PluginProcess(child, pid, dir)
+    volunteerForOom(pid)
+    const prints = new Prints(options.print, options.scrub)
     prints.follow(child.stdout)
     prints.follow(child.stderr)
     started.#endWith(options.signal)
@@ -131,14 +136,41 @@ export class PluginProcess {
 
   async #untilReady(): Promise<void> {
     const ready = this.#child.stdio[READY_FD] as Readable
+    const byte = new Promise<boolean>((resolve) => ready.once('data', () => resolve(true)))
     const late: Ending = { code: 'plugin.hung', what: `its process was not ready within ${READY_MS / 1000} s` }
     const timer = setTimeout(() => this.kill(late), READY_MS)
-    const [byte] = await Promise.race([once(ready, 'data'), this.ended.then((): unknown[] => [])])
+    const isReady = await Promise.race([byte, this.ended.then(() => false)])
     clearTimeout(timer)
     ready.destroy()
-    if (byte !== undefined) return
+    if (isReady && this.#ending === undefined) return
     const { code, what } = await this.ended
     throw new Failure(code, what)
+  }
+}
+
+interface Spawned {
+  readonly child: Child
+  readonly pid: number
+  /** Its own, for its socket. */
+  readonly dir: string
+}
+
+/** Fails with `plugin.crashed`: what is at fault is the machine, which may have room again later. */
+async function spawnChild(options: ProcessOptions): Promise<Spawned> {
+  let dir: string | undefined
+  try {
+    dir = privateDir()
+    const child = spawnIn(dir, options)
+    for (const stream of [child, ...child.stdio]) stream?.on('error', () => undefined)
+    const { pid } = child
+    if (pid === undefined) {
+      const [error] = (await once(child, 'error')) as [unknown]
+      throw error
+    }
+    return { child, pid, dir }
+  } catch (error) {
+    if (dir !== undefined) rmSync(dir, { recursive: true, force: true })
+    throw new Failure('plugin.crashed', `its process cannot be started: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -146,11 +178,7 @@ export class PluginProcess {
 function privateDir(): string {
   const place = resolve(tmpdir())
   const fits = Buffer.byteLength(place) <= LONGEST_PLACE_BYTES
-  try {
-    return mkdtempSync(join(fits ? place : '/tmp', 'dragonfly-plugin-'))
-  } catch (error) {
-    throw new Failure('plugin.crashed', `its process cannot be started: ${messageOf(error)}`, { cause: error })
-  }
+  return mkdtempSync(join(fits ? place : '/tmp', 'dragonfly-plugin-'))
 }
 
 /** The programs that a plugin may have started go with it, however it ends: it leads a group of its own. */
@@ -163,7 +191,7 @@ function killGroup(pid: number): boolean {
 }
 
 /** A session of its own: what a terminal sends to its foreground (Ctrl-C) is for the host alone. */
-function spawnChild({ name, execArgv, env, memoryBytes }: ProcessOptions, dir: string): Child {
+function spawnIn(dir: string, { name, execArgv, env, memoryBytes }: ProcessOptions): Child {
   const heapMiB = Math.max(16, Math.floor(memoryBytes / 2 ** 20))
   const heap = [`--max-old-space-size=${heapMiB}`, `--max-semi-space-size=${YOUNG_MIB}`, '--expose-gc']
   const args = [...execArgv, ...heap, CHILD_FILE, join(dir, 's'), name]

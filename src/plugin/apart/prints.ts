@@ -1,40 +1,46 @@
 import type { Readable } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
 import { formatBytes } from '#core'
 import { oneLine } from '../one-line.ts'
 
 /** What a plugin may print in a window of time; the rest is read, so that it does not wait, and thrown away. */
 const WINDOW_MS = 10_000
 const WINDOW_BYTES = 32 * 1024
-const LONGEST_LINE_CHARS = 2000
 
 /** Hands on what a plugin prints, line by line and not too much of it. */
 export class Prints {
   readonly #print: (line: string) => void
+  readonly #scrub: (text: string) => string
   #windowEndsAt = 0
   #windowBytes = 0
   #droppedBytes = 0
 
-  constructor(print: (line: string) => void) {
+  /** A line is scrubbed of secrets before it is cut short: a part of one would not be known again. */
+  constructor(print: (line: string) => void, scrub: (text: string) => string) {
     this.#print = print
+    this.#scrub = scrub
   }
 
   /** Reads a stream to its end. */
   follow(stream: Readable): void {
     let rest = ''
+    const decoder = new StringDecoder()
     stream.on('error', () => undefined)
     stream.on('data', (chunk: Buffer) => {
       if (!this.#hasRoom(chunk.length)) {
         rest = ''
         return
       }
-      const lines = (rest + chunk.toString()).split('\n')
-      rest = (lines.pop() ?? '').slice(0, LONGEST_LINE_CHARS)
+      const lines = (rest + decoder.write(chunk)).split('\n')
+      rest = lines.pop() ?? '' // no longer than what has room in a window
       for (const line of lines) this.#tell(line)
     })
-    stream.on('end', () => {
+    const tellRest = (): void => {
       this.#tell(rest)
+      rest = ''
       this.#tellDropped()
-    })
+    }
+    stream.on('end', tellRest).on('close', tellRest) // the latter alone, when it was cut off
   }
 
   #hasRoom(bytes: number): boolean {
@@ -51,7 +57,7 @@ export class Prints {
   }
 
   #tell(line: string): void {
-    const text = oneLine(line)
+    const text = oneLine(this.#scrub(line))
     if (text !== '') this.#print(text)
   }
 

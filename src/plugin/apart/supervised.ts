@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure, formatDuration } from '#core'
+import { orAbort } from '#source'
 import { Call } from './call.ts'
 import type { Question } from './messages.ts'
-import type { Ending, PluginProcess } from './plugin-process.ts'
+import type { Ending, RunningProcess } from './plugin-process.ts'
 import { watchProcess } from './watch-process.ts'
 
 export interface SupervisedOptions {
   /** As messages name the plugin. */
   readonly name: string
-  /** A process in which the plugin is open. Fails with a Failure whose message is the bare reason; soon, once aborted. */
-  start(signal: AbortSignal): Promise<PluginProcess>
+  /** A process in which the plugin is open. Fails with a Failure whose message is the bare reason; soon, when aborted. */
+  start(signal: AbortSignal): Promise<RunningProcess>
   readonly memoryBytes: number
   readonly hangTimeoutMs: number
   /** Crashes within a minute after which the plugin is left alone, and for how long. */
@@ -30,14 +31,15 @@ const LONGEST_PAUSE_MS = 5000
  */
 export class Supervised implements AsyncDisposable {
   readonly #options: SupervisedOptions
-  #running: PluginProcess | undefined
-  #starting: Promise<PluginProcess> | undefined
-  readonly #closing = new AbortController()
+  #running: RunningProcess | undefined
+  #starting: Promise<RunningProcess> | undefined
   /** When the last crashes were, and what the last one was. */
   #crashedAt: number[] = []
   #lastCrash = ''
   #leftAloneUntil = 0
   #closed = false
+  /** Aborted when it is let go of while it starts. */
+  readonly #closing = new AbortController()
   #calls = 0
   #idleSince = performance.now()
 
@@ -47,8 +49,8 @@ export class Supervised implements AsyncDisposable {
 
   /** Starts the first process: here a failure is no crash, but a plugin that does not work. */
   async open(): Promise<void> {
-    this.#starting = this.#options.start(this.#closing.signal).finally(() => (this.#starting = undefined))
-    this.#adopt(await this.#starting, false)
+    this.#starting = this.#start(false).finally(() => (this.#starting = undefined))
+    await this.#starting
   }
 
   /** How long nobody has asked it anything, in milliseconds; 0 while a call is under way. */
@@ -60,11 +62,6 @@ export class Supervised implements AsyncDisposable {
     return this.#running?.pid
   }
 
-  /** True once it was closed: it is not started any more. */
-  get closed(): boolean {
-    return this.#closed
-  }
-
   /** Puts one question; the plugin is busy until the call is closed. Fails with `plugin.down`, `plugin.crashed` … */
   async ask(question: Question, signal: AbortSignal): Promise<Call> {
     this.#calls++
@@ -73,22 +70,28 @@ export class Supervised implements AsyncDisposable {
       this.#calls--
     }
     try {
-      return new Call(await this.#process(signal), question, { signal, onClose })
+      signal.throwIfAborted()
+      return new Call(await orAbort(this.#process(), signal), question, { signal, onClose })
     } catch (error) {
       onClose()
-      throw error
+      throw signal.aborted ? signal.reason : error
     }
   }
 
-  async #process(signal: AbortSignal): Promise<PluginProcess> {
-    signal.throwIfAborted()
-    const running = this.#running
-    if (running !== undefined && running.ending === undefined) return running
-    if (this.#closed) throw new Failure('plugin.crashed', 'it was let go of')
+  async #process(): Promise<RunningProcess> {
+    for (let running = this.#running; running !== undefined; running = this.#running) {
+      if (running.ending === undefined) return running
+      await running.ended // so that its crash counts before another one is started
+    }
+    this.#throwIfClosed()
     const leftMs = this.#leftAloneUntil - performance.now()
     if (leftMs > 0) throw this.#isDown(leftMs)
     this.#starting ??= this.#restart().finally(() => (this.#starting = undefined))
     return this.#starting
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new Failure('plugin.crashed', 'it was let go of')
   }
 
   #isDown(leftMs: number): Failure {
@@ -97,22 +100,27 @@ export class Supervised implements AsyncDisposable {
     return new Failure('plugin.down', `it crashed ${times} (${this.#lastCrash}) and is left alone for another ${wait}`)
   }
 
-  async #restart(): Promise<PluginProcess> {
+  async #restart(): Promise<RunningProcess> {
     const crashes = this.#crashedAt.length
-    const { signal } = this.#closing
-    const pauseMs = crashes === 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (crashes - 1), LONGEST_PAUSE_MS)
-    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
-    if (this.#closed) throw new Failure('plugin.crashed', 'it was let go of')
+    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (crashes - 1), LONGEST_PAUSE_MS)
+    const leftMs = (this.#crashedAt.at(-1) ?? 0) + pauseMs - performance.now()
+    // Who is let go of in the meantime hears it from #start.
+    if (leftMs > 0) await sleep(leftMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
     try {
-      return this.#adopt(await this.#options.start(signal), true)
+      return await this.#start(true)
     } catch (error) {
       const what = error instanceof Failure ? error.message : String(error)
-      this.#noteCrash({ code: 'plugin.crashed', what })
+      if (!this.#closed) this.#noteCrash({ code: 'plugin.crashed', what })
       throw error
     }
   }
 
-  #adopt(plugin: PluginProcess, restart: boolean): PluginProcess {
+  async #start(restart: boolean): Promise<RunningProcess> {
+    this.#throwIfClosed()
+    return this.#adopt(await this.#options.start(this.#closing.signal), restart)
+  }
+
+  #adopt(plugin: RunningProcess, restart: boolean): RunningProcess {
     this.#running = plugin
     this.#options.onStart(restart)
     const { memoryBytes, hangTimeoutMs } = this.#options

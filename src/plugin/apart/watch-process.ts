@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { formatBytes } from '#core'
 import { ping } from './call.ts'
-import type { PluginProcess } from './plugin-process.ts'
+import type { RunningProcess } from './plugin-process.ts'
 
 export interface Limits {
   readonly memoryBytes: number
@@ -13,9 +13,15 @@ const MEMORY_EVERY_MS = 200
 
 /**
  * Ends a process that takes too much memory, or does not react while it is asked something. `busy` says whether it is.
+ * Watches until the process ends, or the function it returns is called.
  */
-export function watchProcess(plugin: PluginProcess, limits: Limits, busy: () => boolean): void {
-  const memory = setInterval(() => void checkMemory(plugin, limits.memoryBytes), MEMORY_EVERY_MS)
+export function watchProcess(plugin: RunningProcess, limits: Limits, busy: () => boolean): () => void {
+  let looking = false
+  const memory = setInterval(() => {
+    if (looking) return
+    looking = true
+    void checkMemory(plugin, limits.memoryBytes).then(() => (looking = false))
+  }, MEMORY_EVERY_MS)
   const everyMs = Math.max(50, Math.floor(limits.hangTimeoutMs / 4))
   let asking = false
   const hang = setInterval(() => {
@@ -28,13 +34,15 @@ export function watchProcess(plugin: PluginProcess, limits: Limits, busy: () => 
     })
   }, everyMs)
   for (const timer of [memory, hang]) timer.unref()
-  void plugin.ended.then(() => {
+  const stop = (): void => {
     clearInterval(memory)
     clearInterval(hang)
-  })
+  }
+  void plugin.ended.then(stop)
+  return stop
 }
 
-async function checkMemory(plugin: PluginProcess, limitBytes: number): Promise<void> {
+async function checkMemory(plugin: RunningProcess, limitBytes: number): Promise<void> {
   const bytes = await residentBytes(plugin.pid)
   if (bytes === undefined || bytes <= limitBytes) return
   const what = `it took ${formatBytes(bytes)} of memory, more than the ${formatBytes(limitBytes)} it may, and was ended`
