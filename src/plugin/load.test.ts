@@ -1,7 +1,8 @@
-import { mkdir, rename, rm, symlink, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createPluginHost, type PluginHost, type PluginPolicy } from './index.ts'
+import { sha256Of } from './policy/pins.ts'
 import { bodyText, dirWith, pluginText, policyOf, put } from './test-host.ts'
 
 const NAME = 'd7y-resource-plugin-d7yfs.mjs'
@@ -262,4 +263,88 @@ test('an operator is told once of a directory that cannot be used and of links t
     expect.stringMatching(/^plugin directory .*file cannot be read: ENOTDIR/),
     expect.stringMatching(/^plugin .*plugins\/d7y-resource-plugin-d7yfs.mjs is a link to .*real.mjs, outside/),
   ])
+})
+
+/** Where processes of plugins have their sockets, for this test alone. */
+function tempDirIs(dir: string): void {
+  const before = process.env['TMPDIR']
+  process.env['TMPDIR'] = dir
+  onTestFinished(() => {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
+  })
+}
+
+const request = (url = 'd7yfs://host/f') => ({ url, headers: {}, signal: AbortSignal.timeout(10_000) })
+
+test('a host that was let go of starts nothing more', async () => {
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs') })
+  const host = hostOf(dir)
+  const plugin = await host.load('d7yfs')
+  await host[Symbol.asyncDispose]()
+  await expect(host.load('d7yfs')).rejects.toMatchObject({ code: 'plugin.down' })
+  await expect(bodyText(plugin!.client, request())).rejects.toMatchObject({ code: 'plugin.down' })
+  expect(processesOf(host)).toBe(0)
+})
+
+test('nothing is left of a process, however it ended', async () => {
+  const [sockets, dir] = [await dirWith(), await dirWith()]
+  tempDirIs(sockets)
+  const metadata = "{ type: 'resource', name: 'wrong', scheme: 'd7yfs' }"
+  for (const text of [
+    pluginText('d7yfs', { metadata }),
+    'throw new Error("x")',
+    'process.exit(7)',
+    pluginText('d7yfs', { client: '{ download() { process.exit(8) } }' }),
+    pluginText('d7yfs'),
+  ]) {
+    await put(join(dir, NAME), text)
+    const host = hostOf(dir)
+    await bodyOf(host).catch(() => undefined)
+    await host[Symbol.asyncDispose]()
+    expect(await readdir(sockets)).toEqual([])
+    expect(processesOf(host)).toBe(0)
+  }
+})
+
+test('a process that ended is started again from the file that was admitted, or not at all', async () => {
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs', { client: CRASHING }) })
+  const pins = { d7yfs: await sha256Of(join(dir, NAME)) }
+  const plugin = await hostOf(dir, { policy: { pins } }).load('d7yfs')
+  await put(join(dir, NAME), pluginText('d7yfs'))
+  await expect(bodyText(plugin!.client, request('d7yfs://host/crash'))).rejects.toMatchObject({
+    code: 'plugin.crashed',
+  })
+  await expect(bodyText(plugin!.client, request())).rejects.toMatchObject({ code: 'plugin.refused' })
+})
+
+const CRASHING = `{ async download({ url }) { if (url.endsWith('crash')) process.exit(3); return { body: Buffer.from('as before') } } }`
+
+test('when a plugin crashes whose file was replaced since, its next call goes to the new one', async () => {
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs', { client: CRASHING }) })
+  const host = hostOf(dir)
+  const plugin = await host.load('d7yfs')
+  expect(await bodyText(plugin!.client, request())).toBe('as before')
+  await put(join(dir, NAME), pluginText('d7yfs'))
+  await expect(bodyText(plugin!.client, request('d7yfs://host/crash'))).rejects.toMatchObject({
+    code: 'plugin.crashed',
+  })
+  await expect.poll(() => bodyText(plugin!.client, request()).catch(() => '')).toBe('hello world')
+  expect(processesOf(host)).toBe(1)
+})
+
+test('who lists with a plugin that was replaced by one that cannot is told so, and not that there is nothing', async () => {
+  const client = "{ async download() { process.exit(3) }, async *list() { yield { url: 'a' } } }"
+  const dir = await dirWith({ [NAME]: pluginText('d7yfs', { client }) })
+  const host = hostOf(dir)
+  const plugin = await host.load('d7yfs')
+  const listed = async (): Promise<unknown[]> => {
+    const entries: unknown[] = []
+    for await (const entry of plugin!.client.list!(request())) entries.push(entry)
+    return entries
+  }
+  expect(await listed()).toHaveLength(1)
+  await put(join(dir, NAME), pluginText('d7yfs'))
+  await bodyText(plugin!.client, request()).catch(() => undefined)
+  await expect.poll(() => listed().catch((error: Error) => error.message)).toContain('replaced by one without list')
 })

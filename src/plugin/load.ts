@@ -69,7 +69,8 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   const loading = new Map<string, Promise<LoadedPlugin | undefined>>()
   const generations = new Set<Generation>()
   const book = new CallBook()
-  const openings = new Set<AbortController>()
+  /** Aborted when the host is let go of. */
+  const life = new AbortController()
   const warn = warnOnce((message) => deps.warn(message))
 
   async function look(scheme: string): Promise<LoadedPlugin | undefined> {
@@ -100,10 +101,8 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   async function replace(found: FoundPlugin, entry: PluginEntry, here: Known): Promise<LoadedPlugin> {
     if (entry.outside) warn(`plugin ${found.path} is a link to ${entry.file}, outside of its plugin directory`)
     const print = (line: string): void => deps.print?.(found.name, line)
-    const opening = new AbortController()
-    openings.add(opening)
     try {
-      const plugin = await openPlugin(found, { ...deps, book, print, signal: opening.signal })
+      const plugin = await openPlugin(found, { ...deps, book, print, signal: life.signal })
       const before = here.current
       here.current = generation(plugin)
       delete here.failed
@@ -113,8 +112,6 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
       const failure = asBroken(found, error)
       here.failed = { path: found.path, stamp: entry.stamp, failure, atMs: performance.now() }
       return goOn(here, failure)
-    } finally {
-      openings.delete(opening)
     }
   }
 
@@ -139,8 +136,11 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
     return made
   }
 
+  /** Who holds a plugin whose process is gone gets what is loaded for its scheme now: its file may be another one. */
   async function successor(made: Generation, scheme: string): Promise<ResourceClient | undefined> {
-    return made.gone ? (await load(scheme))?.client : made.plugin.client
+    if (!made.gone && made.plugin.pid !== undefined) return made.plugin.client
+    await load(scheme)
+    return known.get(scheme)?.current?.plugin.client
   }
 
   /** Its running tasks go on with it; when none has asked it anything for a while, it ends. */
@@ -167,6 +167,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   async function load(name: string): Promise<LoadedPlugin | undefined> {
     const scheme = name.toLowerCase()
     if (!isScheme(scheme)) return undefined
+    if (life.signal.aborted) throw new Failure('plugin.down', `the plugins of this program were let go of (${scheme})`)
     const running = loading.get(scheme) ?? look(scheme).finally(() => loading.delete(scheme))
     loading.set(scheme, running)
     return running
@@ -176,7 +177,7 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
     load,
     samples: () => book.samples(),
     async [Symbol.asyncDispose]() {
-      for (const opening of openings) opening.abort()
+      life.abort()
       await Promise.allSettled(loading.values())
       await Promise.all([...generations].map(end))
     },
@@ -191,7 +192,7 @@ function mayBeMended({ failure, atMs }: FailedFile): boolean {
 function lastingClient(client: ResourceClient, now: () => Promise<ResourceClient | undefined>): ResourceClient {
   const call = async (name: string, args: readonly unknown[]): Promise<unknown> => {
     const method: unknown = Reflect.get(Object(await now()) as object, name)
-    if (typeof method !== 'function') throw new Failure('plugin.down', `the plugin was replaced by one without ${name}`)
+    if (typeof method !== 'function') throw replacedWithout(name)
     const answer: unknown = await Reflect.apply(method, undefined, args)
     return answer
   }
@@ -199,9 +200,15 @@ function lastingClient(client: ResourceClient, now: () => Promise<ResourceClient
   const lasting = Object.fromEntries(methods) as unknown as ResourceClient
   if (client.list === undefined) return lasting
   async function* list(request: SourceRequest): ReturnType<NonNullable<ResourceClient['list']>> {
-    yield* (await now())?.list?.(request) ?? []
+    const client = await now()
+    if (client?.list === undefined) throw replacedWithout('list')
+    yield* client.list(request)
   }
   return Object.assign(lasting, { list })
+}
+
+function replacedWithout(method: string): Failure {
+  return new Failure('plugin.down', `the plugin was replaced by one without ${method}`)
 }
 
 async function findOne(
