@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type ByteRange, Failure, fill } from '#core'
+import { type ByteRange, Failure, type FailureCode, fill } from '#core'
 import type { ExpireInfo } from './contract.ts'
 import { sourceFailure } from './source-failure.ts'
 import { SourceError } from './source-error.ts'
@@ -25,7 +25,7 @@ interface Script {
   readonly knowsLength?: boolean
   /** Bytes after which each read breaks; reads beyond the list go well. */
   readonly breaks: readonly number[]
-  readonly code?: 'source.unreachable' | 'source.broken'
+  readonly code?: FailureCode
 }
 
 /** A source that breaks by a script, and notes what it was asked. */
@@ -280,3 +280,15 @@ test('property: whatever breaks and changes, what was given is the beginning of 
     { numRuns: 500 },
   )
 })
+
+test.each(['plugin.crashed', 'plugin.hung'] as const)(
+  'a plugin that fails with %s before it gave a byte is not tried as often as an origin that does not answer',
+  async (code) => {
+    const breaks = Array.from({ length: 20 }, () => 0)
+    const source = scripted({ versions: [{ content }], ranges: false, breaks, code })
+    expect((await outcome(source)).error).toMatchObject({ code })
+    expect(source.reads.length).toBe(policy.probeAttempts)
+    const later = scripted({ versions: [{ content }], ranges: false, breaks: [0, 0, 0, 9, 0, 0], code })
+    expect((await outcome(later)).error).toBeUndefined()
+  },
+)

@@ -8,7 +8,10 @@ import type { ReadOptions, ReadRequest, ReadResult, Source } from './source.ts'
 export interface RetryPolicy {
   /** Tries of a read in a row without a single new byte. */
   readonly attempts: number
-  /** Tries of a question, and of a read whose origin answers, but wrongly from the start. Nobody likes to wait here. */
+  /**
+   * Tries of a question, and of a read whose origin answers, but wrongly from the start, or whose plugin does not live
+   * to answer. Nobody likes to wait here.
+   */
   readonly probeAttempts: number
   /** The first pause; each further one is twice as long, up to `maxDelayMs`, give or take a fifth. */
   readonly firstDelayMs: number
@@ -58,7 +61,7 @@ async function readOn(
     } catch (error) {
       if (progress.given > before) failures = nonsense = 0
       failures++
-      if (error instanceof Failure && error.code === 'source.broken') nonsense++
+      if (error instanceof Failure && NONSENSE.has(error.code)) nonsense++
       if (options.signal.aborted) throw error
       if (progress.given > 0) progress.rejectLateRefusal(error)
       const spent = failures >= policy.attempts || nonsense >= policy.probeAttempts
@@ -74,6 +77,9 @@ const TRANSIENT: ReadonlySet<string> = new Set<FailureCode>([
   'plugin.crashed',
   'plugin.hung',
 ])
+
+/** What rarely goes well another time: nobody should wait for all the tries. */
+const NONSENSE: ReadonlySet<string> = new Set<FailureCode>(['source.broken', 'plugin.crashed', 'plugin.hung'])
 
 /** Only what the source did: a sink that fails would fail again. Another version is for the caller to begin with anew. */
 function isTransient(error: unknown): error is Failure {
