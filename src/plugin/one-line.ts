@@ -12,7 +12,8 @@ export function oneLine(text: string): string {
     .replace(/\s+/g, ' ')
     .trim()
     .replace(UNPRINTABLE, escapeChar)
-  return flat.length > LONGEST_CHARS ? `${flat.slice(0, LONGEST_CHARS)}…` : flat
+  const isCut = flat.length > LONGEST_CHARS || text.length > 4 * LONGEST_CHARS
+  return isCut ? `${flat.slice(0, LONGEST_CHARS)}…` : flat
 }
 
 /** JSON without a character that a terminal would obey. */

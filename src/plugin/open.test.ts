@@ -113,6 +113,17 @@ test('a secret is not in the reason for which a plugin is refused', async () => 
   expect((await refusalOf(throwing, how)).message).toBe('DragonflyPluginInit failed: [hidden]')
 })
 
+test('of a secret that is longer than a message nothing is told either', async () => {
+  const token = `begin${'0123456789'.repeat(900)}`
+  const how = { options: { token: 'env:T' }, env: { T: token }, printed: [] as string[] }
+  const failing = await storeWith('1', { metadata: `vendor: (() => { throw new Error('bad ' + options.token) })()` })
+  expect((await refusalOf(failing, how)).message).toBe('DragonflyPluginInit failed: bad [hidden]…')
+  const path = await storeWith(`(() => { console.log(options.token); throw new Error('bad ' + options.token) })()`)
+  const plugin = await opened(path, how)
+  await expect(bodyText(plugin.client, request())).rejects.toThrow(/^bad \[hidden\]…$/)
+  await expect.poll(() => how.printed).toEqual(['[hidden]'])
+})
+
 test('a file that was not granted cannot be read, and what is told says how to grant it', async () => {
   const dir = await dirWith({ 'a file': 'its text' })
   const file = join(dir, 'a file')

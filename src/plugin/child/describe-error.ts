@@ -7,8 +7,9 @@ const LONGEST_CHARS = 4096
 export function describeError(error: unknown, scheme: string): ErrorMessage {
   try {
     const { code, retryAfterMs, lasting } = Object(error) as Record<string, unknown>
+    const said = saidOf(error, scheme)
     return {
-      message: saidOf(error, scheme).slice(0, LONGEST_CHARS),
+      message: said.length > LONGEST_CHARS ? `${said.slice(0, LONGEST_CHARS)}…` : said,
       ...(typeof code === 'string' ? { code: code.slice(0, 100) } : {}),
       ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
       ...(lasting === true ? { lasting } : {}),

@@ -136,3 +136,11 @@ test.each([
   const path = name.startsWith('/') ? name : join(dir, name)
   await expect(readSecretFile(path)).rejects.toThrow(reason)
 })
+
+test('what a cut left of a secret is taken out too: a text that is too long for a message ends in the middle of one', () => {
+  const secret = 's3cr3t-'.repeat(200)
+  for (const length of [4, 10, 500, secret.length - 1])
+    expect(scrub(`key ${secret.slice(0, length)}…; mend it`, [secret])).toBe('key [hidden]…; mend it')
+  expect(scrub('an honest s3c…', [secret])).toBe('an honest s3c…')
+  expect(scrub('s3cr3t-s of others', [secret])).toBe('s3cr3t-s of others')
+})

@@ -12,6 +12,8 @@ const REFERENCE = /^(?:env:([A-Za-z_][A-Za-z0-9_]*)|file:(\/(?!\/).*))$/s
 const LARGEST_SECRET_BYTES = 64 * 1024
 /** Shorter values stand in too many words to be taken out of them. */
 const SHORTEST_SCRUBBED_CHARS = 4
+/** Where a text was too long, and was cut off before it came here. */
+const CUT = '…'
 
 /** What a reference names: the value of an environment variable, or the text of a file. */
 export interface SecretPlaces {
@@ -90,7 +92,21 @@ export function scrub(text: string, secrets: readonly string[]): string {
   const spellings = SPELLINGS.get(secrets) ?? spellingsOf(secrets)
   SPELLINGS.set(secrets, spellings)
   // No pattern of all of them: a long one cannot be compiled, and the error of that repeats it.
-  return spellings.reduce((scrubbed, spelling) => scrubbed.replaceAll(spelling, HIDDEN), text)
+  const whole = spellings.reduce((scrubbed, spelling) => scrubbed.replaceAll(spelling, HIDDEN), text)
+  const [last = '', ...before] = whole.split(CUT).toReversed()
+  return [...before.toReversed().map((part) => withoutStart(part, spellings)), last].join(CUT)
+}
+
+/** A text without what it ends with, where that is how a secret begins: the rest of it was cut off. */
+function withoutStart(text: string, spellings: readonly string[]): string {
+  const longest = Math.max(0, ...spellings.map((spelling) => startAtEnd(text, spelling)))
+  return longest === 0 ? text : text.slice(0, -longest) + HIDDEN
+}
+
+function startAtEnd(text: string, spelling: string): number {
+  for (let length = Math.min(text.length, spelling.length - 1); length >= SHORTEST_SCRUBBED_CHARS; length--)
+    if (text.endsWith(spelling.slice(0, length))) return length
+  return 0
 }
 
 /** The same of everything in plain data: keys too. */
