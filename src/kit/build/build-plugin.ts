@@ -1,6 +1,7 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { Failure, messageOf } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { bundle } from './bundle.ts'
 import { type Identity, identityOf } from './identity.ts'
 import { entryOf, openProject } from './project.ts'
@@ -46,7 +47,7 @@ async function putFile(file: string, contents: Uint8Array): Promise<void> {
   const out = resolve(file, '..')
   const draft = join(out, `.${basename(file)}.${process.pid}`)
   try {
-    await mkdir(out, { recursive: true })
+    makeDirs(out, (path) => mkdirSync(path))
     await writeFile(draft, contents)
     await rename(draft, file)
   } catch (error) {

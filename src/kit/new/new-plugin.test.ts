@@ -97,3 +97,8 @@ test('a new project has no type error, and is laid out as this repository is', {
   const formatted = await run(join(ROOT, 'node_modules/.bin/biome'), args, { cwd: dir.path })
   expect(formatted, formatted.stderr + formatted.stdout).toMatchObject({ code: 0 })
 })
+
+// Node's own recursive mkdir never comes back from there.
+test.skipIf(process.platform !== 'linux')('a place where nothing can be made is told, at once', async () => {
+  await expect(newPlugin({ scheme: 'shelf', dir: '/proc/no/such/x' })).rejects.toMatchObject({ code: 'output.invalid' })
+})

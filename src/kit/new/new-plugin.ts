@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Failure, messageOf } from '#core'
+import { Failure, makeDirs, messageOf } from '#core'
 import { checkedScheme } from '../checked-scheme.ts'
 import { installation, PACKAGE_NAME } from '../installation.ts'
 import { templateFiles } from './template.ts'
@@ -67,7 +67,7 @@ async function writeProject(
   const draft = there ? join(dir, `.draft-${process.pid}`) : join(dirname(dir), `.${basename(dir)}-${process.pid}`)
   const moved: string[] = []
   try {
-    await mkdir(draft, { recursive: true })
+    makeDirs(draft, (path) => mkdirSync(path))
     for (const [name, text] of Object.entries(files)) await writeFile(join(draft, name), text)
     await linkInstallation(join(draft, 'node_modules'), root)
     if (!there) return await rename(draft, dir)
@@ -84,7 +84,8 @@ async function writeProject(
 
 /** As npm would install it, so that build, types and tests work at once, without a network. */
 async function linkInstallation(modules: string, root: string): Promise<void> {
-  await mkdir(join(modules, '.bin'), { recursive: true })
+  await mkdir(modules)
+  await mkdir(join(modules, '.bin'))
   await symlink(root, join(modules, PACKAGE_NAME))
   await symlink(join('..', PACKAGE_NAME, 'bin', 'dfget'), join(modules, '.bin', 'dfget'))
 }
