@@ -111,7 +111,6 @@ async function* entriesOf(
 /** What befell the plugin, with its name; what it said itself, without the secrets it was given. */
 function told(error: unknown, { name, scrub }: ApartClientOptions, url: string): unknown {
   if (error instanceof Failure) {
-    if (error.code === 'config.invalid') return new Failure(error.code, scrub(error.message))
     if (!error.code.startsWith('plugin.')) return error
     return new Failure(error.code, `cannot read ${redactUrl(url)}: ${name}: ${error.message}`, { cause: error })
   }
