@@ -113,6 +113,20 @@ test('a secret is not in the reason for which a plugin is refused', async () => 
   expect((await refusalOf(throwing, how)).message).toBe('DragonflyPluginInit failed: [hidden]')
 })
 
+test('after a crash it is not started from another file in the place of the one that was admitted', async () => {
+  const path = await storeWith(`request.url.endsWith('crash') ? process.exit(3) : 'as it was'`)
+  const plugin = await opened(path)
+  const crash = (): Promise<string> => bodyText(plugin.client, { ...request(), url: 'store://host/crash' })
+  await expect(crash()).rejects.toMatchObject({ code: 'plugin.crashed' })
+  expect(await bodyText(plugin.client, request())).toBe('as it was')
+  await expect(crash()).rejects.toMatchObject({ code: 'plugin.crashed' })
+  await writeFile(path, pluginText('store'))
+  await expect(bodyText(plugin.client, request())).rejects.toMatchObject({
+    code: 'plugin.broken',
+    message: expect.stringContaining('its file is not the one that was loaded'),
+  })
+})
+
 test('of a secret that is longer than a message nothing is told either', async () => {
   const token = `begin${'0123456789'.repeat(900)}`
   const how = { options: { token: 'env:T' }, env: { T: token }, printed: [] as string[] }

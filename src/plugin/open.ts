@@ -88,6 +88,10 @@ export async function openPlugin(found: FoundPlugin, how: OpenOptions): Promise<
   const name = `plugin ${found.name} (${found.path})`
   let identity: Identity | undefined
   const start = async (signal: AbortSignal): Promise<PluginProcess> => {
+    // The file was admitted as it was then: a process that is started later must not be of another one.
+    const isRestart = identity !== undefined
+    if (isRestart && (await sha256Of(entry.file)) !== ready.sha256)
+      throw broken('its file is not the one that was loaded')
     const opened = await startOpened(found, entry, ready, how, signal)
     identity ??= opened.identity
     return opened.process
@@ -200,13 +204,11 @@ async function afterwards<T>(supervised: Supervised, check: () => Promise<T>): P
 async function startOpened(
   found: FoundPlugin,
   entry: PluginEntry,
-  { options, secrets, box, sha256 }: Admitted,
+  { options, secrets, box }: Admitted,
   how: OpenOptions,
   signal: AbortSignal,
 ): Promise<{ process: PluginProcess; identity: Identity }> {
   const { startTimeout, memory } = how.policy
-  // It was admitted as it was then: a process that is started later must not be of another file.
-  if ((await sha256Of(entry.file)) !== sha256) throw broken('its file is not the one that was loaded')
   const started = await PluginProcess.start({
     name: found.location,
     execArgv: box.execArgv,

@@ -130,7 +130,6 @@ export class Supervised implements AsyncDisposable {
       if (this.#running === plugin) this.#running = undefined
       if (!this.#closed) this.#noteCrash(ending)
     })
-    if (this.#closed) void plugin.close()
     return plugin
   }
 
