@@ -1,7 +1,7 @@
 // Runs a TypeScript file of devnet/ or bench/ on any Node that the product runs on: node devnet/run.mjs FILE ARGS…
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -11,7 +11,7 @@ const ready = spawnSync(process.execPath, [join(root, 'bin', 'dfget'), 'version'
 if (ready.status !== 0) process.exit(1)
 
 const { build } = await import('esbuild')
-const outfile = join(root, 'node_modules', '.cache', 'dragonfly-ts', `${basename(file, '.ts')}.mjs`)
+const outfile = join(root, 'node_modules', '.cache', 'dragonfly-ts', `${file.replaceAll(/\W+/g, '-')}.mjs`)
 await build({
   absWorkingDir: root,
   entryPoints: [file],
