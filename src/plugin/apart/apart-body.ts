@@ -115,7 +115,7 @@ class Pouring implements BodyReader {
   }
 
   space(most: number): Uint8Array {
-    if (this.#holdsLast || this.#isLast() || this.#sink.full) return this.#last
+    if (this.#isLast() || this.#sink.full) return this.#last
     const room = this.#due === undefined ? most : Math.min(most, this.#due - 1 - this.#given)
     const space = this.#sink.space()
     return space.length <= room ? space : space.subarray(0, room)

@@ -1,8 +1,9 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Failure } from '#core'
-import { type TestSink, testSink } from '../../source/test-sink.ts'
+
 import { ApartBody } from './apart-body.ts'
 import { Call, ping } from './call.ts'
 import { encodeHeader, encodeMessage, FRAME } from './frames.ts'
@@ -190,6 +191,17 @@ test('a call that is aborted fails at once with the reason, before it connects a
   waiting.abort.abort(reason)
   await expect(waiting.call.message()).rejects.toBe(reason)
   await expect.poll(() => child.open).toBe(0)
+})
+
+test('a signal that outlives its calls keeps none of them', async () => {
+  const child = await saying(json({ result: 1 }))
+  const { signal } = new AbortController()
+  for (let at = 0; at < 3; at++) {
+    const call = new Call(child, QUESTIONS.call, { signal, onClose() {} })
+    await call.message()
+    call.close()
+  }
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
 test('a question that cannot be sent fails before anything is open, and is not counted as closed', async () => {
