@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Failure } from '#core'
+import { type TestSink, testSink } from '#source'
 
 import { ApartBody } from './apart-body.ts'
 import { Call, ping } from './call.ts'
