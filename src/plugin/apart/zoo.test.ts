@@ -195,6 +195,24 @@ test('a chunk that is no Uint8Array is an error that says what it is', async () 
   )
 })
 
+test.each([
+  ['status: NaN', 'status is NaN, expected a plain number'],
+  ['contentLength: Infinity', 'contentLength is Infinity, expected a plain number'],
+  ['contentLength: 1n', 'contentLength is a bigint, expected a plain number'],
+])('an answer with %s is an error that says so, and no file', async (field, said) => {
+  const zoo = await zooOf(`{ async download() { return { body: (async function* () {})(), ${field} } } }`)
+  expect((await failureOf(zoo)).message).toContain(said)
+})
+
+test('a length that is a bigint is told as what it is', async () => {
+  const zoo = await zooOf(
+    "{ async download() { return { body: Buffer.from('x') } }, getContentLength: async () => 1n }",
+  )
+  const { client } = (await zoo.host.load('bad'))!
+  const asked = client.getContentLength!({ url: URL_OF_IT, headers: {}, signal: AbortSignal.timeout(20_000) })
+  await expect(asked).rejects.toThrow('the answer of getContentLength is a bigint, expected a plain number')
+})
+
 test('a plugin that crashes again and again is left alone: calls fail at once with plugin.down', async () => {
   const zoo = await zooOf('{ async download() { process.abort() } }')
   for (let crash = 0; crash < 3; crash++) expect(await failureOf(zoo)).toMatchObject({ code: 'plugin.crashed' })

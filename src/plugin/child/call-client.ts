@@ -13,6 +13,9 @@ export async function callMethod(
   const args: unknown[] = [requestOf(plain, signal)]
   if (info !== undefined) args.push(info)
   const result: unknown = await Reflect.apply(methodOf(client, method), client, args)
+  refuseUnspeakable(`the answer of ${method}`, result)
+  if (method === 'stat')
+    refuseUnspeakable('contentLength', (Object(result) as { contentLength?: unknown }).contentLength)
   return result
 }
 
@@ -25,6 +28,9 @@ export async function downloadFor(
   const response: unknown = await Reflect.apply(methodOf(client, 'download'), client, [requestOf(plain, signal)])
   if (typeof response !== 'object' || response === null) throw new Error('download gave no response')
   const { body, status, headers, contentLength, expireInfo, digest } = response as Record<string, unknown>
+  // What JSON has no word for would arrive as if nothing had been said.
+  refuseUnspeakable('status', status)
+  refuseUnspeakable('contentLength', contentLength)
   const head = { status, headers, contentLength: contentLength ?? lengthOf(body), expireInfo, digest }
   // Anything but the two good statuses is told by its number: nobody reads that body.
   if (typeof status === 'number' && status !== 200 && status !== 206) return { head, body: new Uint8Array() }
@@ -43,6 +49,12 @@ export async function* entriesFor(client: object, plain: PlainRequest, signal: A
   if (typeof list !== 'object' || list === null || !(Symbol.asyncIterator in list || Symbol.iterator in list))
     throw new Error(`list gave ${kindOf(list)}, expected a sequence of entries`)
   for await (const entry of list as AsyncIterable<unknown>) yield entry
+}
+
+function refuseUnspeakable(what: string, value: unknown): void {
+  const isOdd = typeof value === 'number' && !Number.isFinite(value)
+  if (isOdd || typeof value === 'bigint')
+    throw new Error(`${what} is ${isOdd ? String(value) : 'a bigint'}, expected a plain number`)
 }
 
 function lengthOf(body: unknown): number | undefined {

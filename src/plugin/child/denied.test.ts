@@ -38,6 +38,12 @@ test('the words of a plugin stay before those about the cause', () => {
   expect(said(error)).toMatch(/^cannot read the key: it may not read \/k, .*--plugin-grant store\.files=\/k$/)
 })
 
+test('words that tell it already do not tell it twice', () => {
+  const cause = denial('ChildProcess', '')
+  const error = new Error(`it cannot be loaded: ${String(said(cause))}`, { cause })
+  expect(said(error)).toBe(error.message)
+})
+
 test('other errors say what they say, and causes that go round in a circle end', () => {
   expect(said(new Error('no such bucket', { cause: new Error('404') }))).toBe('no such bucket')
   const round = new Error('round')

@@ -19,7 +19,9 @@ export function saidOf(error: unknown, scheme: string): string {
   const said: unknown = messageOf(error)
   const words = typeof said === 'string' ? said : ''
   if (denial === undefined) return words
-  return denialOf(error) === undefined ? `${words}: ${tellDenied(denial, scheme)}` : tellDenied(denial, scheme)
+  const told = tellDenied(denial, scheme)
+  if (denialOf(error) !== undefined) return told
+  return words.includes(told) ? words : `${words}: ${told}`
 }
 
 function tellDenied(denial: Denial, scheme: string): string {

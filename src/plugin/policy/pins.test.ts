@@ -14,6 +14,13 @@ test('the SHA-256 of a file is told in hex', async () => {
   expect(await sha256Of(join(dir, 'f'))).toBe(createHash('sha256').update('text').digest('hex'))
 })
 
+test('a file that cannot be read is refused, which is looked at again, and not broken', async () => {
+  await expect(sha256Of(tmpdir())).rejects.toMatchObject({
+    code: 'plugin.refused',
+    message: expect.stringMatching(/^it cannot be read: EISDIR/),
+  })
+})
+
 test('a scheme that is not pinned may be any file; a pin may be written in any of its usual ways', () => {
   for (const pins of [{}, { other: HASH }, { store: HASH }, { store: HASH.toUpperCase() }, { store: `sha256:${HASH}` }])
     expect(() => checkPin('store', HASH, pins)).not.toThrow()

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { Failure } from '#core'
+import { Failure, messageOf } from '#core'
 import { describe } from '../one-line.ts'
 import { ofScheme } from './of-scheme.ts'
 
 /** SHA-256 of a file, in hex. */
 export async function sha256Of(file: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex')
+  const content = await readFile(file).catch((error: unknown) => {
+    // Nothing is known of the plugin itself: it is looked at again soon.
+    throw new Failure('plugin.refused', `it cannot be read: ${messageOf(error)}`, { cause: error })
+  })
+  return createHash('sha256').update(content).digest('hex')
 }
 
 /** Fails with `plugin.refused` when the configuration pins a scheme to another file, or `config.invalid` for no pin. */
