@@ -139,6 +139,8 @@ export function createPluginHost(deps: PluginHostDeps): PluginHost {
   /** Who holds a plugin whose process is gone gets what is loaded for its scheme now: its file may be another one. */
   async function successor(made: Generation, scheme: string): Promise<ResourceClient | undefined> {
     if (!made.gone && made.plugin.pid !== undefined) return made.plugin.client
+    const here = known.get(scheme)
+    if (here?.current === made) here.lookedAt = 0
     await load(scheme)
     return known.get(scheme)?.current?.plugin.client
   }

@@ -178,6 +178,24 @@ test('a body that goes silent fails after the idle time, and the plugin is told'
   await expect.poll(() => zoo.printed).toContain('told')
 })
 
+test('a body that nobody reads any more is let go of', async () => {
+  const client = `{ async download() {
+    async function* body() {
+      try { for (;;) { yield Buffer.from('x'); await new Promise((resolve) => setTimeout(resolve, 5)) } }
+      finally { console.log('let go') }
+    }
+    return { body: body() }
+  } }`
+  const zoo = await zooOf(client)
+  const abort = new AbortController()
+  const sink = counting()
+  const reading = (await zoo.source()).read({ url: URL_OF_IT, headers: {} }, sink, { signal: abort.signal })
+  await expect.poll(() => sink.bytes).toBeGreaterThan(0)
+  abort.abort()
+  await expect(reading).rejects.toMatchObject({ code: 'download.cancelled' })
+  await expect.poll(() => zoo.printed).toContain('let go')
+})
+
 test.each([
   ['too short', 5, 'the body ended after 3 of 5 bytes'],
   ['too long', 2, 'the body has more than the 2 bytes announced'],
