@@ -142,7 +142,7 @@ test.each([
   const { host, warnings } = await hostOf({ [FILE]: before + illWhenAsked(how) }, { policy })
   await expect.poll(() => scores(host, 'a')).toEqual([7])
   expect(await scores(host, 'ill', 'a')).toBeUndefined()
-  expect(await scores(host, 'a')).toBeUndefined()
+  expect([undefined, [7]]).toContainEqual(await scores(host, 'a')) // the next process may be there already
   await expect.poll(() => scores(host, 'a'), { timeout: 40_000, interval: 50 }).toEqual([7])
   expect(warnings).toHaveLength(1)
 })
