@@ -38,11 +38,17 @@ function tidyWhenIdle(connection: Socket): void {
   clearTimeout(tidying)
   connection.once('close', () => {
     calls--
-    if (calls === 0) tidying = setTimeout(() => collect?.(), IDLE_MS).unref()
+    if (calls === 0) tidying = setTimeout(tidy, IDLE_MS).unref()
   })
 }
 
 let tidying: NodeJS.Timeout | undefined
+
+/** What was freed by the first round leaves its pages by the second. */
+function tidy(): void {
+  collect?.()
+  collect?.()
+}
 
 /** Taken before a plugin can put something else in its place. */
 const exit = process.exit.bind(process)
