@@ -20,14 +20,13 @@ export async function main(program: Program, argv: readonly string[]): Promise<v
     tellResult(program, argv, failure)
     process.exitCode = reportFailure(program, failure, argv.includes('--verbose'))
   } finally {
-    // Our own work is over. A plugin may have left a timer or a connection behind: it does not keep the process.
+    // Our own work is over. A timer or a connection that was left behind does not keep the process.
     setTimeout(() => process.exit(), LINGER_MS).unref()
   }
 }
 
 /**
- * Looks after what goes wrong beside the run. A stray error of a plugin is a warning as long as the run comes to its
- * end; when nothing is left to wait for before that, the run has broken off.
+ * Looks after what goes wrong beside the run. A stray error is a warning as long as the run comes to its end; when nothing is left to wait for before that, the run has broken off.
  */
 function watchRun(program: Program, argv: readonly string[]): Disposable {
   // Whoever writes is told by its own callback. A reader of mere lines that went away stops nothing.

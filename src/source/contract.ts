@@ -118,7 +118,7 @@ export interface PluginPermissions {
   readonly writes?: readonly string[]
   /** Names of environment variables it reads; `AWS_*` for all that begin so. */
   readonly environment?: readonly string[]
-  /** It runs other programs. */
+  /** It runs other programs, or worker threads: no limit on files holds those. */
   readonly processes?: boolean
   /** It loads native addons. */
   readonly addons?: boolean
