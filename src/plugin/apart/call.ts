@@ -213,7 +213,7 @@ export class Call {
   async #closed(): Promise<void> {
     for (let ms = 0; this.#plugin.ending === undefined && ms < ENDING_MS; ms += LOOK_FOR_ENDING_MS) {
       if (this.#over !== undefined) return
-      await sleep(LOOK_FOR_ENDING_MS, undefined, { ref: false })
+      await sleep(LOOK_FOR_ENDING_MS) // may be all that a short program still waits for: it keeps the program alive
     }
     const what = 'it hung up in the middle of an answer'
     const ending = this.#plugin.ending ?? { code: 'plugin.crashed', what }
