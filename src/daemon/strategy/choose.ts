@@ -1,0 +1,107 @@
+import type { Member } from './member.ts'
+import type { Units } from './shape.ts'
+import type { UnitStates } from './unit-states.ts'
+
+export interface Choosing {
+  readonly states: UnitStates
+  readonly units: Units
+  /** Pieces of which something is here or asked for, and something open. */
+  readonly started: ReadonlySet<number>
+  /** 0 ≤ random() < 1 */
+  readonly random: () => number
+}
+
+/** So many of the units that would do are looked at; the rarest of them is near enough to the rarest of all. */
+const SAMPLE = 16
+/** So many pieces that were begun are looked at. */
+const STARTED_SAMPLE = 16
+
+/**
+ * The open unit to ask a member for: the rarest among its members, of equals one whose piece was begun, of equals any:
+ * hosts that start together ask for different ones. Undefined when it has nothing open.
+ */
+export function chooseRarest(member: Member, choosing: Choosing): number | undefined {
+  const { states, random } = choosing
+  let best: number | undefined
+  let bestHolders = Number.POSITIVE_INFINITY
+  for (const unit of startedUnits(member, choosing)) {
+    if (states.holders(unit) >= bestHolders) continue
+    best = unit
+    bestHolders = states.holders(unit)
+  }
+  const { useful } = member
+  for (let looked = 0; looked < SAMPLE && useful.length > 0; ) {
+    const at = Math.floor(random() * useful.length)
+    const unit = useful[at] as number
+    if (!states.isOpen(unit) || !member.units.has(unit)) {
+      removeAt(useful, at)
+      continue
+    }
+    looked++
+    if (states.holders(unit) >= bestHolders) continue
+    best = unit
+    bestHolders = states.holders(unit)
+  }
+  return best
+}
+
+/** The first open unit that it has, for somebody who reads along. */
+export function chooseFirst(member: Member, { states }: Choosing): number | undefined {
+  const { to } = states.range
+  for (let unit = states.firstMissing; unit < to; unit++) {
+    if (states.isOpen(unit) && member.units.has(unit)) return unit
+  }
+  return undefined
+}
+
+/** A piece to ask for as a whole: the rarest with nothing of it here or asked for; else any with something open. */
+export function choosePiece(member: Member, choosing: Choosing): number | undefined {
+  const { states, units, random } = choosing
+  const { useful } = member
+  let best: number | undefined
+  let bestHolders = Number.POSITIVE_INFINITY
+  let broken: number | undefined
+  for (let looked = 0; looked < SAMPLE && useful.length > 0; ) {
+    const at = Math.floor(random() * useful.length)
+    const unit = useful[at] as number
+    if (!states.isOpen(unit) || !member.units.has(unit)) {
+      removeAt(useful, at)
+      continue
+    }
+    looked++
+    const piece = units.pieceOf(unit)
+    if (!isUntouched(piece, choosing)) broken = piece
+    else if (states.holders(unit) < bestHolders) {
+      best = piece
+      bestHolders = states.holders(unit)
+    }
+  }
+  return best ?? broken
+}
+
+function isUntouched(piece: number, { states, units }: Choosing): boolean {
+  const first = piece * units.perPiece
+  for (let unit = first; unit < first + units.inPiece(piece); unit++) {
+    if (states.isHere(unit) || states.asks(unit) > 0) return false
+  }
+  return true
+}
+
+/** An open unit of each of some pieces that were begun. */
+function* startedUnits(member: Member, { states, units, started }: Choosing): Generator<number> {
+  let looked = 0
+  for (const piece of started) {
+    if (looked++ >= STARTED_SAMPLE) return
+    const first = piece * units.perPiece
+    for (let unit = first; unit < first + units.perPiece; unit++) {
+      if (!states.isOpen(unit) || !member.units.has(unit)) continue
+      yield unit
+      break
+    }
+  }
+}
+
+function removeAt(list: number[], at: number): void {
+  const last = list.pop()
+  if (last !== undefined && at < list.length) list[at] = last
+}

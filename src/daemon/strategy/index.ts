@@ -1,0 +1,3 @@
+export type { Ask } from './member.ts'
+export type { Run, Shape } from './shape.ts'
+export { Strategy, type StrategyDeps, type Which } from './strategy.ts'

@@ -1,0 +1,89 @@
+import { Bits } from './bits.ts'
+import type { Run } from './shape.ts'
+
+/** Units of one piece that one member was asked for. */
+export interface Ask extends Run {
+  readonly member: string
+  readonly bytes: number
+  readonly askedAtMs: number
+}
+
+/** A member is asked for as much as keeps it busy for so long: a slow one does not get to hold all that is rare. */
+const BUSY_MS = 60
+/** One on its way and one waiting: the link never idles between two of them. */
+const MIN_UNITS = 2
+const MAX_UNITS = 32
+/** Asked for in one go, because it takes no longer than this. */
+const RUN_MS = 15
+const MAX_RUN = 8
+/** How much the last answer counts in the mean rate. */
+const FRESH = 0.3
+
+/** Somebody who can be asked. */
+export class Member {
+  readonly id: string
+  /** Gives single units; the others give whole pieces only. */
+  readonly givesUnits: boolean
+  readonly units = new Bits(256)
+  /** Units it has that were open when it told of them. Those that no longer are go when somebody comes upon them. */
+  readonly useful: number[] = []
+  readonly asks = new Set<Ask>()
+  /** Silent while it was to give: nothing more is asked of it until it goes on. */
+  stalled = false
+  /** Units asked of it and not yet answered. */
+  inFlight = 0
+  /** Mean bytes per millisecond; 0 before the first answer. */
+  rate = 0
+  #lastAnswerMs = 0
+  readonly #unitLength: number
+
+  constructor(id: string, givesUnits: boolean, unitLength: number) {
+    this.id = id
+    this.givesUnits = givesUnits
+    this.#unitLength = unitLength
+  }
+
+  /** Units that may be asked of it at once. */
+  get depth(): number {
+    return between(MIN_UNITS, Math.ceil((this.rate * BUSY_MS) / this.#unitLength), MAX_UNITS)
+  }
+
+  get hasRoom(): boolean {
+    return !this.stalled && this.inFlight < this.depth
+  }
+
+  /** Units in one request. */
+  get longestRun(): number {
+    return between(1, Math.floor((this.rate * RUN_MS) / this.#unitLength), MAX_RUN)
+  }
+
+  /** Milliseconds until it will have given all that was asked of it, and `more` bytes. */
+  expectedMs(more: number): number {
+    let bytes = more
+    for (const ask of this.asks) bytes += ask.bytes
+    return this.rate === 0 || this.stalled ? Number.POSITIVE_INFINITY : bytes / this.rate
+  }
+
+  began(ask: Ask): void {
+    this.asks.add(ask)
+    this.inFlight += ask.count
+  }
+
+  ended(ask: Ask): boolean {
+    if (!this.asks.delete(ask)) return false
+    this.inFlight -= ask.count
+    return true
+  }
+
+  /** Answers follow one another on one connection: each took since the one before, or since it was asked for. */
+  measure(ask: Ask, nowMs: number): void {
+    const ms = nowMs - Math.max(ask.askedAtMs, this.#lastAnswerMs)
+    this.#lastAnswerMs = nowMs
+    const rate = ask.bytes / Math.max(ms, 0.1)
+    this.rate = this.rate === 0 ? rate : this.rate * (1 - FRESH) + rate * FRESH
+  }
+}
+
+function between(least: number, value: number, most: number): number {
+  return Math.min(Math.max(value, least), most)
+}

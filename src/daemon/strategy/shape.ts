@@ -1,0 +1,53 @@
+/** How a task is cut: pieces, and in them the units that are asked for one by one (blocks, or whole pieces). */
+export interface Shape {
+  /** Bytes. */
+  readonly pieceLength: number
+  /** Bytes; the last unit of a piece may be shorter. */
+  readonly unitLength: number
+  /** Bytes; undefined until known. */
+  readonly contentLength: number | undefined
+}
+
+/** Some units of one piece, next to one another. */
+export interface Run {
+  readonly piece: number
+  /** Index of its first unit in the piece. */
+  readonly first: number
+  readonly count: number
+}
+
+/** Numbers all units of a task, piece by piece. Every piece has the same number of them but the last. */
+export class Units {
+  readonly perPiece: number
+  readonly #shape: Shape
+
+  constructor(shape: Shape) {
+    this.#shape = shape
+    this.perPiece = Math.ceil(shape.pieceLength / shape.unitLength)
+  }
+
+  /** All there are; undefined while the content length is unknown. */
+  get total(): number | undefined {
+    const { contentLength, pieceLength, unitLength } = this.#shape
+    if (contentLength === undefined) return undefined
+    const whole = Math.floor(contentLength / pieceLength)
+    return whole * this.perPiece + Math.ceil((contentLength - whole * pieceLength) / unitLength)
+  }
+
+  /** Units of a piece, as far as is known. */
+  inPiece(piece: number): number {
+    return Math.max(0, Math.min(this.perPiece, (this.total ?? Number.POSITIVE_INFINITY) - piece * this.perPiece))
+  }
+
+  pieceOf(unit: number): number {
+    return Math.floor(unit / this.perPiece)
+  }
+
+  /** Bytes of a run. */
+  bytesOf({ piece, first, count }: Run): number {
+    const { contentLength = Number.POSITIVE_INFINITY, pieceLength, unitLength } = this.#shape
+    const start = piece * pieceLength + first * unitLength
+    const end = Math.min(piece * pieceLength + Math.min((first + count) * unitLength, pieceLength), contentLength)
+    return end - start
+  }
+}

@@ -1,0 +1,217 @@
+import { expect, test } from 'vitest'
+import type { Ask } from './member.ts'
+import { Strategy, type StrategyDeps } from './strategy.ts'
+
+const KiB = 1024
+const PIECE = 4096 * KiB
+const BLOCK = 512 * KiB
+
+function make(pieces: number | undefined, deps: Partial<StrategyDeps> & { clock?: { ms: number } } = {}) {
+  const clock = deps.clock ?? { ms: 0 }
+  let seed = 1
+  const random = (): number => (seed = (seed * 16807) % 2147483647) / 2147483647
+  const contentLength = pieces === undefined ? undefined : pieces * PIECE
+  const shape = { pieceLength: PIECE, unitLength: BLOCK, contentLength }
+  const strategy = new Strategy(shape, { now: () => clock.ms, random, inOrder: () => false, ...deps })
+  return { strategy, clock }
+}
+
+const some = (...indexes: number[]) => ({ has: (index: number) => indexes.includes(index) })
+
+function all(strategy: Strategy, id: string): Ask[] {
+  const asks: Ask[] = []
+  for (let ask = strategy.next(id); ask !== undefined; ask = strategy.next(id)) asks.push(ask)
+  return asks
+}
+
+function bring(strategy: Strategy, ask: Ask, clock: { ms: number }, ms: number): void {
+  clock.ms += ms
+  const { first, count } = ask
+  strategy.got(ask.piece, { has: (index) => index >= first && index < first + count })
+  strategy.done(ask)
+}
+
+test('the unit that the fewest members have is asked for first', () => {
+  const { strategy } = make(2)
+  for (const id of ['a', 'b', 'c']) strategy.join(id, { givesUnits: true })
+  for (const id of ['a', 'b', 'c']) strategy.has(id, 0, 'all')
+  strategy.has('a', 1, some(5))
+  expect(strategy.next('a')).toMatchObject({ piece: 1, first: 5, count: 1, bytes: BLOCK })
+})
+
+test('no unit is asked of two members while there are others', () => {
+  const { strategy } = make(1)
+  const asked: number[] = []
+  for (const id of ['a', 'b', 'c', 'd']) {
+    strategy.join(id, { givesUnits: true })
+    strategy.has(id, 0, 'all')
+    asked.push(...all(strategy, id).map(({ first }) => first))
+  }
+  expect(asked.toSorted((x, y) => x - y)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+  expect(strategy.open).toBe(0)
+  expect(strategy.missing).toBe(8)
+})
+
+test('of equals, a piece that was begun goes first', () => {
+  const { strategy } = make(50)
+  strategy.join('a', { givesUnits: true })
+  for (let piece = 0; piece < 50; piece++) strategy.has('a', piece, 'all')
+  strategy.got(31, some(0, 1, 2))
+  expect(strategy.next('a')).toMatchObject({ piece: 31 })
+})
+
+test('who reads along gets the first missing unit, whatever is rare', () => {
+  const { strategy } = make(3, { inOrder: () => true })
+  strategy.join('a', { givesUnits: true })
+  for (const piece of [2, 1, 0]) strategy.has('a', piece, 'all')
+  strategy.got(0, some(0))
+  expect(all(strategy, 'a').map(({ piece, first }) => [piece, first])).toEqual([
+    [0, 1],
+    [0, 2],
+  ])
+})
+
+test('a member is asked for more at once, in longer runs, the faster it gives', () => {
+  const { strategy, clock } = make(400)
+  strategy.join('a', { givesUnits: true })
+  for (let piece = 0; piece < 400; piece++) strategy.has('a', piece, 'all')
+  let asks = all(strategy, 'a')
+  expect(asks).toHaveLength(2)
+  for (let round = 0; round < 10; round++) {
+    for (const ask of asks) bring(strategy, ask, clock, 0.4 * ask.count)
+    asks = all(strategy, 'a')
+  }
+  expect(asks.length).toBeGreaterThanOrEqual(4)
+  expect(Math.max(...asks.map(({ count }) => count))).toBe(8)
+})
+
+test('a slow member holds two units at most', () => {
+  const { strategy, clock } = make(40)
+  strategy.join('a', { givesUnits: true })
+  for (let piece = 0; piece < 40; piece++) strategy.has('a', piece, 'all')
+  for (let round = 0; round < 5; round++) for (const ask of all(strategy, 'a')) bring(strategy, ask, clock, 200)
+  expect(all(strategy, 'a')).toHaveLength(2)
+})
+
+test('what a member did not give is asked of another one', () => {
+  const { strategy } = make(1)
+  strategy.join('a', { givesUnits: true })
+  strategy.join('b', { givesUnits: true })
+  strategy.has('a', 0, some(3))
+  const [ask] = all(strategy, 'a')
+  if (ask === undefined) throw new Error('nothing was asked')
+  strategy.has('b', 0, some(3))
+  expect(strategy.next('b')).toBeUndefined()
+  strategy.failed(ask)
+  expect(strategy.next('b')).toMatchObject({ piece: 0, first: 3 })
+})
+
+test('what was asked of a member that left is open again, and it counts for nothing any more', () => {
+  const { strategy } = make(2)
+  for (const id of ['a', 'b', 'c']) strategy.join(id, { givesUnits: true })
+  strategy.has('a', 0, 'all')
+  expect(all(strategy, 'a')).toHaveLength(2)
+  strategy.leave('a')
+  expect(strategy.open).toBe(16)
+  for (const id of ['b', 'c']) strategy.has(id, 1, 'all')
+  strategy.has('b', 0, some(0))
+  expect(strategy.next('b')).toMatchObject({ piece: 0, first: 0 })
+})
+
+test('a silent member keeps what it was asked for, and others are asked for it, too; who is late is called off', () => {
+  const { strategy, clock } = make(1)
+  for (const id of ['a', 'b']) strategy.join(id, { givesUnits: true })
+  strategy.has('a', 0, some(0, 1))
+  strategy.has('b', 0, some(0, 1))
+  const asks = all(strategy, 'a')
+  strategy.stalled('a')
+  expect(strategy.next('a')).toBeUndefined()
+  const [again] = all(strategy, 'b')
+  if (again === undefined) throw new Error('nobody else was asked')
+  bring(strategy, again, clock, 10)
+  const needless = strategy.needless()
+  expect(needless).toEqual([asks.find(({ first }) => first === again.first)])
+  for (const ask of needless) strategy.failed(ask)
+  expect(strategy.needless()).toEqual([])
+  expect(strategy.missing).toBe(7)
+  strategy.revived('a')
+  strategy.has('a', 0, 'all')
+  expect(strategy.next('a')).toBeDefined()
+})
+
+test('at the end a clearly faster member is asked for what a slow one was asked for, once', () => {
+  const { strategy, clock } = make(1)
+  for (const id of ['slow', 'fast', 'other']) strategy.join(id, { givesUnits: true })
+  strategy.has('slow', 0, 'all')
+  const late = all(strategy, 'slow')[0]
+  for (const id of ['fast', 'other']) strategy.has(id, 0, 'all')
+  for (const id of ['fast', 'other', 'fast', 'other'])
+    for (const ask of all(strategy, id)) bring(strategy, ask, clock, 5)
+  clock.ms += 1000
+  if (late === undefined) throw new Error('nothing was asked')
+  bring(strategy, late, clock, 0)
+  expect(strategy.missing).toBe(1)
+  const hedges = [...all(strategy, 'fast'), ...all(strategy, 'other')]
+  expect(hedges).toHaveLength(1)
+  const [hedge] = hedges
+  if (hedge === undefined) throw new Error('nobody was asked')
+  bring(strategy, hedge, clock, 5)
+  expect(strategy.needless()).toMatchObject([{ member: 'slow' }])
+  expect(strategy.complete).toBe(true)
+})
+
+test('who gives whole pieces only is asked for pieces of which nothing is here, first', () => {
+  const { strategy } = make(2)
+  strategy.join('stock', { givesUnits: false })
+  strategy.has('stock', 0, 'all')
+  strategy.has('stock', 1, 'all')
+  strategy.got(0, some(0))
+  expect(strategy.next('stock')).toMatchObject({ piece: 1, first: 0, count: 8 })
+})
+
+test('who gives whole pieces only is asked for a begun one when nothing else is left', () => {
+  const { strategy } = make(1)
+  strategy.join('stock', { givesUnits: false })
+  strategy.has('stock', 0, 'all')
+  strategy.got(0, some(0))
+  expect(strategy.next('stock')).toMatchObject({ piece: 0, first: 0, count: 8, bytes: PIECE })
+})
+
+test('only wanted pieces are asked for, and others as soon as they are wanted', () => {
+  const { strategy } = make(4)
+  strategy.join('a', { givesUnits: true })
+  strategy.want(2, 2)
+  for (let piece = 0; piece < 4; piece++) strategy.has('a', piece, 'all')
+  expect(strategy.missing).toBe(8)
+  expect(all(strategy, 'a').map(({ piece }) => piece)).toEqual([2, 2])
+  strategy.got(2, 'all')
+  expect(strategy.complete).toBe(true)
+  strategy.want(0, undefined)
+  expect(strategy.missing).toBe(24)
+  expect(strategy.complete).toBe(false)
+})
+
+test('without a content length what members tell of is asked for, and nothing is complete until the length is known', () => {
+  const { strategy, clock } = make(undefined)
+  strategy.join('a', { givesUnits: true })
+  expect(strategy.complete).toBe(false)
+  strategy.has('a', 0, 'all')
+  while (strategy.missing > 0) for (const ask of all(strategy, 'a')) bring(strategy, ask, clock, 1)
+  expect(strategy.complete).toBe(false)
+  strategy.setContentLength(PIECE + 1)
+  expect(strategy.missing).toBe(1)
+  strategy.has('a', 1, 'all')
+  const [last] = all(strategy, 'a')
+  expect(last).toMatchObject({ piece: 1, first: 0, count: 1, bytes: 1 })
+  if (last !== undefined) bring(strategy, last, clock, 1)
+  expect(strategy.complete).toBe(true)
+})
+
+test('a member that does not have a piece after all is not asked for it', () => {
+  const { strategy } = make(1)
+  strategy.join('a', { givesUnits: true })
+  strategy.has('a', 0, 'all')
+  strategy.hasNot('a', 0)
+  expect(strategy.canGive('a')).toBe(false)
+  expect(strategy.next('a')).toBeUndefined()
+})
