@@ -1,3 +1,4 @@
+export * from './block-set.ts'
 export * from './bytes.ts'
 export * from './digest.ts'
 export * from './failure.ts'

@@ -1,4 +1,4 @@
-import type { ByteSink, PieceRecord, Signer } from '#core'
+import type { BlockSet, ByteSink, PieceRecord, Signer } from '#core'
 
 /** What is known of a task when its storage is opened. */
 export interface TaskMeta {
@@ -87,6 +87,29 @@ export interface WriteOptions {
   sign?(piece: UnsignedPiece): PieceSignature | undefined
 }
 
+/**
+ * Writes some blocks of one piece, in order: a sink for their bytes. Each block is checked against the record as soon as
+ * it is whole, and readable as soon as it is written, whatever becomes of the others.
+ */
+export interface BlockWriter extends ByteSink, AsyncDisposable {
+  /**
+   * Resolves when every block asked for is written and readable, or the piece is held: also when somebody else brought
+   * it. Rejects with `piece.corrupt` when a block is not what the record says, `piece.missing` when not all of the bytes
+   * came, `storage.*` when it cannot be kept. Blocks that were right stay in any case.
+   */
+  end(): Promise<void>
+}
+
+export interface BlockWriteOptions {
+  /** What the blocks have to match; the caller believes its signer. */
+  readonly record: PieceRecord
+  /** Index, within the piece, of the first block. */
+  readonly first: number
+  readonly count: number
+  /** Peer id of the parent they come from. */
+  readonly parentId: string
+}
+
 /** One task on this host's disk. */
 export interface StoredTask {
   readonly meta: TaskMeta
@@ -105,10 +128,31 @@ export interface StoredTask {
   readonly heldBytes: number
   /** Called for each piece that becomes held from now on, after it is on the journal. Returns the way to stop. */
   onPiece(listener: (piece: HeldPiece) => void): () => void
+  /**
+   * The blocks of a piece that can be read as of now: they are on disk and were checked. All of them when the piece is
+   * held; undefined: none. Blocks of a piece that is not held are known to this process alone: they stay until the piece
+   * is held, the task or the store goes, or another content turns up (see docs/storage-format.md).
+   */
+  blocks(number: number): BlockSet | undefined
+  /**
+   * Called with the number of a piece, not held yet, of which a block became readable; of the last block `onPiece`
+   * tells. From within the write of that block: the listener is to be quick. Returns the way to stop.
+   */
+  onBlocks(listener: (number: number) => void): () => void
   write(options: WriteOptions): PieceWriter
-  /** Reads held bytes at `offset` into `target`, from its start; resolves to the number of bytes read. */
+  /**
+   * Writes blocks of one piece that a parent sends; with its last block, whoever brings it, the piece is held, with the
+   * record's signature. Throws `piece.corrupt` when the record is not one of this task's pieces (or of another length
+   * than its content has), or contradicts the one by which somebody writes the same piece right now; RangeError when the
+   * piece has no such blocks.
+   */
+  writeBlocks(options: BlockWriteOptions): BlockWriter
+  /**
+   * Reads bytes of held pieces and of readable blocks at `offset` into `target`, from its start; resolves to the number
+   * of bytes read: less than asked for before a hole and at the end. Fails with `piece.missing` when there is none.
+   */
   read(offset: number, target: Uint8Array): Promise<number>
-  /** The record of a held piece that was signed. */
+  /** The record of a held piece that was signed, or the one by which the blocks were checked that are here of a piece. */
   record(number: number): PieceRecord | undefined
   /**
    * Makes the output file, by reflink, hard link or copy, whichever is safe: under a temporary name in the same

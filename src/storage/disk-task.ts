@@ -1,9 +1,11 @@
 import { rmdirSync } from 'node:fs'
 import { rm, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Failure, messageOf, pieceCount, type PieceRecord, type Signer } from '#core'
+import { blockCount, BlockSet, Failure, messageOf, pieceCount, type PieceRecord, type Signer } from '#core'
 import type { BufferPool } from './buffers.ts'
 import type {
+  BlockWriteOptions,
+  BlockWriter,
   HeldPiece,
   PieceWriter,
   StoredTask,
@@ -135,6 +137,19 @@ export class DiskTask implements StoredTask {
     const own = (piece: HeldPiece): void => listener(piece)
     this.#listeners.add(own)
     return () => void this.#listeners.delete(own)
+  }
+
+  blocks(number: number): BlockSet | undefined {
+    const piece = this.piece(number)
+    return piece && BlockSet.full(blockCount(piece.length))
+  }
+
+  onBlocks(_listener: (number: number) => void): () => void {
+    return () => undefined // no block is told yet: writeBlocks is on its way
+  }
+
+  writeBlocks(_options: BlockWriteOptions): BlockWriter {
+    throw new Error('writing blocks is on its way')
   }
 
   hold(): Disposable {
