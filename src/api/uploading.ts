@@ -50,15 +50,69 @@ export function uploadClient(channel: Channel): UploadClient {
   return clientOf(uploadService, channel)
 }
 
+/** What a child asks a parent to tell it of. */
+export interface PiecesAsked {
+  readonly hostId: string
+  readonly taskId: string
+  readonly version: string | undefined
+  /** Piece numbers; undefined for all there are. */
+  readonly numbers: Iterable<number> | undefined
+  /** Tell of single blocks, too, and send the content of a small task at once. */
+  readonly speaksBlocks: boolean
+  /** The child reads along: tell it everything at once. */
+  readonly inOrder: boolean
+}
+
+export function syncPiecesRequest(asked: PiecesAsked): SyncPiecesRequest {
+  const { numbers, ...rest } = asked
+  return { ...rest, interestedPieceNumbers: [...(numbers ?? [])], allPieces: numbers === undefined }
+}
+
+/** What only children that speak blocks are told of a piece. */
+export interface BlocksTold {
+  readonly speaksBlocks?: boolean
+  /** Blocks that are here, where the piece is not whole: the bytes of a block set. */
+  readonly blocks?: Uint8Array | undefined
+  /** All bytes of a task of one piece and at most a block. */
+  readonly content?: Uint8Array | undefined
+}
+
 /** The announcement of a piece, with its record when it has one. */
 export function syncPiecesResponse(
   piece: { number: number; offset: number; length: number },
   at: { ip: string; tcpPort: number },
   record: PieceRecord | undefined,
+  { speaksBlocks = false, blocks, content }: BlocksTold = {},
 ): SyncPiecesResponse {
   const { number, offset, length } = piece
   const message = record && PieceRecordMessage.fromPartial(record)
-  return SyncPiecesResponse.fromPartial({ number, offset, length, ...at, record: message })
+  return { number, offset, length, ...at, record: message, speaksBlocks, heldBlocks: blocks, content }
+}
+
+/** A piece, or a part of it, as a parent tells of it. */
+export interface ToldPiece {
+  readonly number: number
+  /** Bytes from the start of the content. */
+  readonly offset: number
+  readonly length: number
+  /** Where its bytes are served, beside the address of the parent. */
+  readonly port: number | undefined
+  /** Whether to believe it is another question. */
+  readonly record: PieceRecord | undefined
+  /** Bytes of a block set with as many blocks as `length` has; undefined: the whole piece is there. */
+  readonly blocks: Uint8Array | undefined
+  /** All bytes of the piece, which is the whole content then. */
+  readonly content: Uint8Array | undefined
+  /** `port` answers requests for blocks. */
+  readonly speaksBlocks: boolean
+}
+
+/** An announcement as plain values; the call has checked their bounds. */
+export function toldPieceOf(response: SyncPiecesResponse, taskId: string): ToldPiece {
+  const { number, offset, length, tcpPort, heldBlocks, content, speaksBlocks } = response
+  const port = tcpPort === undefined || tcpPort === 0 ? undefined : tcpPort
+  const record = pieceRecordOf(response, taskId)
+  return { number, offset, length, port, record, blocks: heldBlocks, content, speaksBlocks }
 }
 
 /** The record that came with an announcement; whether to believe it is another question. */

@@ -16,6 +16,8 @@ import {
   checkSyncPiecesResponse,
 } from './validate.ts'
 
+const MiB = 2 ** 20
+
 function complaint(check: () => void): string {
   try {
     check()
@@ -125,5 +127,35 @@ describe('other messages', () => {
     expect(complain({ length: 2 ** 27 })).toMatch(/^length/)
     expect(complain({ length: 1 })).toMatch(/^record\.blocks/)
     expect(complain({ tcpPort: -1 })).toMatch(/^tcp_port/)
+  })
+
+  test('of a parent that has some blocks only tell a bit for each block of the piece, and no other', () => {
+    const complain = (length: number, heldBlocks: number[], changes: object = {}): string => {
+      const part = { number: 1, offset: length, length, speaksBlocks: true, heldBlocks: Uint8Array.from(heldBlocks) }
+      return complaint(() => checkSyncPiecesResponse(SyncPiecesResponse.fromPartial({ ...part, ...changes })))
+    }
+    expect(complain(4 * MiB, [0b1000_0001])).toBe('')
+    expect(complain(4 * MiB + 1, [255, 1])).toBe('')
+    expect(complain(64 * MiB, Array<number>(16).fill(255))).toBe('')
+    expect(complain(64 * MiB, Array<number>(17).fill(255))).toMatch(/^held_blocks has 17 bytes/)
+    expect(complain(4 * MiB, [])).toMatch(/^held_blocks has 0 bytes/)
+    expect(complain(4 * MiB, [1, 0])).toMatch(/^held_blocks has 2 bytes/)
+    expect(complain(4 * MiB + 1, [255, 2])).toMatch(/^held_blocks has more than 9 blocks/)
+    expect(complain(4 * MiB, [1], { speaksBlocks: false })).toMatch(/^held_blocks is of no use/)
+  })
+
+  test('of a parent that sends the content along have the whole of it, and at most a block', () => {
+    const complain = (length: number, bytes: number, changes: object = {}): string => {
+      const whole = { number: 0, offset: 0, length, content: new Uint8Array(bytes) }
+      return complaint(() => checkSyncPiecesResponse(SyncPiecesResponse.fromPartial({ ...whole, ...changes })))
+    }
+    expect(complain(1, 1)).toBe('')
+    expect(complain(0, 0)).toBe('')
+    expect(complain(MiB / 2, MiB / 2)).toBe('')
+    expect(complain(MiB / 2 + 1, MiB / 2 + 1)).toMatch(/^content has 524289 bytes, more than/)
+    expect(complain(2, 1)).toMatch(/^content has 1 bytes, not 2/)
+    expect(complain(1, 1, { number: 1 })).toMatch(/^content belongs/)
+    expect(complain(1, 1, { offset: 1 })).toMatch(/^content belongs/)
+    expect(complain(1, 1, { speaksBlocks: true, heldBlocks: Uint8Array.of(1) })).toMatch(/^content belongs/)
   })
 })

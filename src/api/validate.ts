@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { BLOCK_LENGTH, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, messageOf, parseDigest } from '#core'
+import { BLOCK_LENGTH, blockCount, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, messageOf, parseDigest } from '#core'
 import { checkBytes, checkCount, checkHeaders, checkId, checkNumber, checkText, wrong } from './field-checks.ts'
 import {
   type AnnounceHostRequest,
@@ -159,15 +159,36 @@ export function checkSyncPieces(request: SyncPiecesRequest): void {
 }
 
 /** What a parent says of a piece. */
-export function checkSyncPiecesResponse({ number, offset, length, tcpPort, record }: SyncPiecesResponse): void {
+export function checkSyncPiecesResponse(response: SyncPiecesResponse): void {
+  const { number, offset, length, tcpPort, record } = response
   checkNumber('number', number, 0, MAX_PIECES)
   checkNumber('offset', offset, 0, MAX_SAFE - MAX_PIECE_LENGTH)
   checkNumber('length', length, 0, MAX_PIECE_LENGTH)
   checkNumber('tcp_port', tcpPort, 0, 65_535)
+  checkHeldBlocks(response)
+  checkContent(response)
   if (record === undefined) return
   checkText('record.version', record.version, 128)
   checkId('record.signer', record.signer)
   checkPieceLength('record.piece_length', record.pieceLength)
   checkBytes('record.signature', record.signature, [64])
-  checkBytes('record.blocks', record.blocks, [Math.ceil(length / BLOCK_LENGTH) * 32])
+  checkBytes('record.blocks', record.blocks, [blockCount(length) * 32])
+}
+
+/** A bit for each block, and no other. */
+function checkHeldBlocks({ length, heldBlocks, speaksBlocks }: SyncPiecesResponse): void {
+  if (heldBlocks === undefined) return
+  if (!speaksBlocks) throw wrong('held_blocks', 'is of no use without speaks_blocks')
+  const count = blockCount(length)
+  checkBytes('held_blocks', heldBlocks, [Math.ceil(count / 8)])
+  if (count % 8 !== 0 && (heldBlocks.at(-1) ?? 0) >> (count % 8) !== 0)
+    throw wrong('held_blocks', `has more than ${count} blocks`)
+}
+
+/** The bytes of the first piece, all of them, no more than a block. */
+function checkContent({ number, offset, length, heldBlocks, content }: SyncPiecesResponse): void {
+  if (content === undefined) return
+  if (number !== 0 || offset !== 0 || heldBlocks !== undefined) throw wrong('content', 'belongs to a whole first piece')
+  if (content.length > BLOCK_LENGTH) throw wrong('content', `has ${content.length} bytes, more than ${BLOCK_LENGTH}`)
+  checkBytes('content', content, [length])
 }

@@ -21,6 +21,8 @@ export function parentLink(deps: ParentLinkDeps): ParentLink {
         version,
         interestedPieceNumbers: [...(numbers ?? [])],
         allPieces: numbers === undefined,
+        speaksBlocks: false,
+        inOrder: false,
       }
       for await (const response of deps.client(parent).syncPieces(request, { signal })) {
         const announced = announcedOf(response, taskId, parent)

@@ -6,7 +6,14 @@ import * as grpc from '@grpc/grpc-js'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Failure } from '#core'
 import { healthClient, isServing, serveHealth } from '../health.ts'
-import { AnnouncePeerRequest, AnnouncePeerResponse, Host, ServingStatus, SyncPiecesResponse } from '../messages.ts'
+import {
+  AnnouncePeerRequest,
+  AnnouncePeerResponse,
+  Host,
+  ServingStatus,
+  SyncPiecesRequest,
+  SyncPiecesResponse,
+} from '../messages.ts'
 import { schedulerClient, schedulerService } from '../scheduling.ts'
 import { uploadClient, uploadService } from '../uploading.ts'
 import { type Channel, openChannel } from './channel.ts'
@@ -134,7 +141,9 @@ describe('a grpc-js client with our server', () => {
     const { path, requestSerialize, responseDeserialize } = definition(uploadService.syncPieces)
     const request = uploadService.syncPieces.request.decode(
       uploadService.syncPieces.request
-        .encode({ hostId: 'h', taskId: 't', interestedPieceNumbers: [...Array(2000).keys()], allPieces: false })
+        .encode(
+          SyncPiecesRequest.fromPartial({ hostId: 'h', taskId: 't', interestedPieceNumbers: [...Array(2000).keys()] }),
+        )
         .finish(),
     )
     const call = client(await serve(parent)).makeServerStreamRequest(
@@ -357,7 +366,7 @@ describe('our client with a grpc-js server', () => {
       },
     })
     const numbers: number[] = []
-    const request = { hostId: 'h', taskId: 't', interestedPieceNumbers: [], allPieces: true }
+    const request = SyncPiecesRequest.fromPartial({ hostId: 'h', taskId: 't', allPieces: true })
     const reading = (async () => {
       for await (const { number } of uploadClient(parent).syncPieces(request)) numbers.push(number)
     })()

@@ -1,20 +1,30 @@
-import { Failure, formatPieceDigest, MAX_PIECE_LENGTH, parsePieceDigest } from '#core'
+import { blockCount, Failure, formatPieceDigest, MAX_PIECE_LENGTH, parsePieceDigest } from '#core'
 
 /**
  * Vortex, the framing of piece bytes between hosts (docs/protocol.md). A packet is a header of 6 bytes (a random id
  * that nobody looks at, a tag, the length of the value) and a value. All numbers are big-endian.
  */
-export const TAG = { downloadPiece: 0, pieceContent: 1, close: 254, error: 255 } as const
+export const TAG = {
+  downloadPiece: 0,
+  pieceContent: 1,
+  /** Ours, from the numbers that stock programs leave free: several on one connection, answered in order. */
+  downloadBlocks: 200,
+  blocksContent: 201,
+  close: 254,
+  error: 255,
+} as const
 export const ERROR_CODE = { unknown: 0, invalidArgument: 1, notFound: 2, internal: 3 } as const
 
 export const HEADER_LENGTH = 6
 const TASK_ID_LENGTH = 64
 export const REQUEST_LENGTH = TASK_ID_LENGTH + 4
+export const BLOCKS_REQUEST_LENGTH = TASK_ID_LENGTH + 12
 /** Metadata without its two texts. */
 const FIXED_METADATA_LENGTH = 45
 /** Digest and parent id are short; a longer metadata is a trick. */
 export const MAX_METADATA_LENGTH = 4096
 export const MAX_ERROR_BYTES = 1024
+const MAX_BLOCKS = blockCount(MAX_PIECE_LENGTH)
 /** 30,000 years. */
 const MAX_SECONDS = 1e12
 
@@ -59,20 +69,63 @@ export function decodeHeader(bytes: Uint8Array): Header {
 
 /** A whole request packet. Only ids of 64 ASCII characters can be asked for. */
 export function encodeRequest(taskId: string, number: number): Uint8Array {
-  if (!/^[\x21-\x7e]{64}$/.test(taskId))
-    throw new Failure('usage.invalid', `"${taskId}" is no task id of 64 characters`)
   const buffer = packet(TAG.downloadPiece, REQUEST_LENGTH, REQUEST_LENGTH)
-  buffer.write(taskId, HEADER_LENGTH, 'latin1')
-  buffer.writeUInt32BE(number, HEADER_LENGTH + TASK_ID_LENGTH)
+  buffer.writeUInt32BE(number, writeTaskId(buffer, taskId))
   return buffer
 }
 
 /** Reads the value of a request. */
 export function decodeRequest(value: Uint8Array): { taskId: string; number: number } {
   if (value.length !== REQUEST_LENGTH) throw corrupt(`a request has ${REQUEST_LENGTH} bytes, not ${value.length}`)
+  return { taskId: readTaskId(value), number: viewOf(value).getUint32(TASK_ID_LENGTH) }
+}
+
+/** `count` blocks of a piece, from block `first` on. */
+export interface BlockSpan {
+  readonly taskId: string
+  /** Of the piece. */
+  readonly number: number
+  readonly first: number
+  readonly count: number
+}
+
+/** A whole packet that asks for blocks. */
+export function encodeBlocksRequest({ taskId, number, first, count }: BlockSpan): Uint8Array {
+  const buffer = packet(TAG.downloadBlocks, BLOCKS_REQUEST_LENGTH, BLOCKS_REQUEST_LENGTH)
+  let at = writeTaskId(buffer, taskId)
+  at = buffer.writeUInt32BE(number, at)
+  at = buffer.writeUInt32BE(first, at)
+  buffer.writeUInt32BE(count, at)
+  return buffer
+}
+
+/** Reads the value of a request for blocks: at least one, and none that no piece can have. */
+export function decodeBlocksRequest(value: Uint8Array): BlockSpan {
+  if (value.length !== BLOCKS_REQUEST_LENGTH)
+    throw corrupt(`a request for blocks has ${BLOCKS_REQUEST_LENGTH} bytes, not ${value.length}`)
+  const view = viewOf(value)
+  const number = view.getUint32(TASK_ID_LENGTH)
+  const first = view.getUint32(TASK_ID_LENGTH + 4)
+  const count = view.getUint32(TASK_ID_LENGTH + 8)
+  if (count === 0 || first + count > MAX_BLOCKS) throw corrupt(`no piece has the blocks ${first} + ${count}`)
+  return { taskId: readTaskId(value), number, first, count }
+}
+
+/** The header before the bytes of blocks: there is nothing else, whoever asked knows the rest. */
+export function encodeBlocksHeader(length: number): Uint8Array {
+  return packet(TAG.blocksContent, length, 0)
+}
+
+function writeTaskId(buffer: Buffer, taskId: string): number {
+  if (!/^[\x21-\x7e]{64}$/.test(taskId))
+    throw new Failure('usage.invalid', `"${taskId}" is no task id of 64 characters`)
+  return HEADER_LENGTH + buffer.write(taskId, HEADER_LENGTH, 'latin1')
+}
+
+function readTaskId(value: Uint8Array): string {
   const taskId = Buffer.from(value.subarray(0, TASK_ID_LENGTH)).toString('latin1')
   if (!/^[\x21-\x7e]+$/.test(taskId)) throw corrupt('the task id is not ASCII')
-  return { taskId, number: viewOf(value).getUint32(TASK_ID_LENGTH) }
+  return taskId
 }
 
 /** Everything before the bytes of a piece: header (whose length leaves them out), metadata length, metadata. */

@@ -29,10 +29,26 @@ export interface ServedPiece {
   read(position: number, target: Uint8Array): Promise<number>
 }
 
+/** Neighbouring blocks of one piece as `servePieces` gives them away. */
+export interface ServedBlocks {
+  /** Bytes of all of them. */
+  readonly length: number
+  /** Reads their bytes, `position` counted from the start of the first, into `target`; resolves to how many. */
+  read(position: number, target: Uint8Array): Promise<number>
+}
+
 export interface PieceServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** The piece, or undefined when it is not here. */
   find(taskId: string, number: number, signal: AbortSignal): Promise<ServedPiece | undefined>
+  /** `count` blocks of a piece from block `first` on, or undefined when not all of them are here. */
+  findBlocks?(
+    taskId: string,
+    number: number,
+    first: number,
+    count: number,
+    signal: AbortSignal,
+  ): Promise<ServedBlocks | undefined>
   /** Further connections are told that this host is busy, and closed. */
   readonly maxConnections: number
   /** A child that takes nothing for so long is dropped; sooner when others wait for buffers. */

@@ -99,10 +99,14 @@ export interface SyncPiecesRequest {
     | undefined;
   /** The child does not know how long the content is: send every piece. */
   allPieces: boolean;
+  /** The child can ask for single blocks: it is told of pieces of which only some blocks are here, too. */
+  speaksBlocks: boolean;
+  /** The child reads along from the start: it is told everything at once, whoever else waits for it. */
+  inOrder: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
-/** A piece is here, and where its bytes are served. */
+/** A piece is here, or some blocks of it, and where its bytes are served. */
 export interface SyncPiecesResponse {
   number: number;
   offset: number;
@@ -110,7 +114,17 @@ export interface SyncPiecesResponse {
   ip: string;
   tcpPort?: number | undefined;
   quicPort?: number | undefined;
-  record?: PieceRecord | undefined;
+  record?:
+    | PieceRecord
+    | undefined;
+  /** Single blocks may be asked for at `tcp_port`. */
+  speaksBlocks: boolean;
+  /** Blocks that are here and checked: block i is bit i % 8 (from the lowest) of byte i / 8. Absent: the whole piece. */
+  heldBlocks?:
+    | Uint8Array
+    | undefined;
+  /** All bytes of a piece that is the whole content and no longer than a block. */
+  content?: Uint8Array | undefined;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -1208,6 +1222,8 @@ function createBaseSyncPiecesRequest(): SyncPiecesRequest {
     interestedPieceNumbers: [],
     version: undefined,
     allPieces: false,
+    speaksBlocks: false,
+    inOrder: false,
     _unknownFields: {},
   };
 }
@@ -1232,6 +1248,12 @@ export const SyncPiecesRequest: MessageFns<SyncPiecesRequest> = {
     }
     if (message.allPieces !== false) {
       writer.uint32(8008).bool(message.allPieces);
+    }
+    if (message.speaksBlocks !== false) {
+      writer.uint32(8016).bool(message.speaksBlocks);
+    }
+    if (message.inOrder !== false) {
+      writer.uint32(8024).bool(message.inOrder);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -1307,6 +1329,22 @@ export const SyncPiecesRequest: MessageFns<SyncPiecesRequest> = {
             message.allPieces = reader.bool();
             continue;
           }
+          case 1002: {
+            if (tag !== 8016) {
+              break;
+            }
+
+            message.speaksBlocks = reader.bool();
+            continue;
+          }
+          case 1003: {
+            if (tag !== 8024) {
+              break;
+            }
+
+            message.inOrder = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1338,6 +1376,8 @@ export const SyncPiecesRequest: MessageFns<SyncPiecesRequest> = {
     message.interestedPieceNumbers = object.interestedPieceNumbers?.map((e) => e) || [];
     message.version = object.version ?? undefined;
     message.allPieces = object.allPieces ?? false;
+    message.speaksBlocks = object.speaksBlocks ?? false;
+    message.inOrder = object.inOrder ?? false;
     return message;
   },
 };
@@ -1351,6 +1391,9 @@ function createBaseSyncPiecesResponse(): SyncPiecesResponse {
     tcpPort: undefined,
     quicPort: undefined,
     record: undefined,
+    speaksBlocks: false,
+    heldBlocks: undefined,
+    content: undefined,
     _unknownFields: {},
   };
 }
@@ -1377,6 +1420,15 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
     }
     if (message.record !== undefined) {
       PieceRecord.encode(message.record, writer.uint32(8002).fork()).join();
+    }
+    if (message.speaksBlocks !== false) {
+      writer.uint32(8008).bool(message.speaksBlocks);
+    }
+    if (message.heldBlocks !== undefined) {
+      writer.uint32(8018).bytes(message.heldBlocks);
+    }
+    if (message.content !== undefined) {
+      writer.uint32(8026).bytes(message.content);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -1458,6 +1510,30 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
             message.record = PieceRecord.decode(reader, reader.uint32());
             continue;
           }
+          case 1001: {
+            if (tag !== 8008) {
+              break;
+            }
+
+            message.speaksBlocks = reader.bool();
+            continue;
+          }
+          case 1002: {
+            if (tag !== 8018) {
+              break;
+            }
+
+            message.heldBlocks = reader.bytes();
+            continue;
+          }
+          case 1003: {
+            if (tag !== 8026) {
+              break;
+            }
+
+            message.content = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1493,6 +1569,9 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
     message.record = (object.record !== undefined && object.record !== null)
       ? PieceRecord.fromPartial(object.record)
       : undefined;
+    message.speaksBlocks = object.speaksBlocks ?? false;
+    message.heldBlocks = object.heldBlocks ?? undefined;
+    message.content = object.content ?? undefined;
     return message;
   },
 };
