@@ -23,7 +23,9 @@ await build({
   packages: 'external',
   logLevel: 'error',
 })
-// What plugins run in lies beside the program that starts them.
-copyFileSync(join(root, 'dist', 'plugin-child.mjs'), join(dirname(outfile), 'plugin-child.mjs'))
+// What plugins and threads run lies beside the program that starts them.
+for (const name of ['plugin-child.mjs', 'digest-thread.mjs']) {
+  copyFileSync(join(root, 'dist', name), join(dirname(outfile), name))
+}
 process.argv.splice(1, process.argv.length, file, ...args)
 await import(pathToFileURL(outfile).href)

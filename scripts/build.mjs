@@ -60,10 +60,10 @@ mkdirSync(dist, { recursive: true })
 const programs = await bundle({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
 const kit = await buildKit()
 const child = await buildChild()
+const thread = await buildThread()
 // The entries come last: who starts meanwhile finds the old ones whole, or the new ones.
-const files = [...programs.outputFiles, ...kit.outputFiles, ...child.outputFiles].sort(
-  (a, b) => Number(isEntry(a)) - Number(isEntry(b)),
-)
+const parts = [programs, kit, child, thread]
+const files = parts.flatMap(({ outputFiles }) => outputFiles).sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))
 for (const { path, text } of files) put(path, text)
 removeOldParts(new Set(files.map(({ path }) => basename(path))))
 if (!quick) {
@@ -71,7 +71,7 @@ if (!quick) {
   writeTypes(root)
 }
 buildSample()
-dateInputs([programs, kit, child].flatMap(({ metafile }) => Object.keys(metafile.inputs)))
+dateInputs(parts.flatMap(({ metafile }) => Object.keys(metafile.inputs)))
 
 /** The bundler has told its mistakes on stderr: nothing of a stack is of use. */
 function bundle(options) {
@@ -99,6 +99,12 @@ function buildKit() {
 /** The program that plugins run in. One file: under Node's permissions it may read that, and little else. */
 function buildChild() {
   const entryPoints = { 'plugin-child': 'src/plugin/child/main.ts' }
+  return bundle({ ...shared, entryPoints, splitting: false })
+}
+
+/** The thread that digests whole contents. One file: a thread loads it by its path. */
+function buildThread() {
+  const entryPoints = { 'digest-thread': 'src/daemon/digest-thread-main.ts' }
   return bundle({ ...shared, entryPoints, splitting: false })
 }
 

@@ -88,7 +88,8 @@ async function bring(
     deps.fetches.originDigests.expect(task, described.originDigest)
     await together(signal, [
       (stop) => withRoom(task, () => deps.fetches.join(task, share, stop), deps),
-      (stop) => (expected === undefined ? Promise.resolve() : checkDigest(task, expected, range, stop)),
+      (stop) =>
+        expected === undefined ? Promise.resolve() : checkDigest(task, expected, range, deps.fetches.hashers, stop),
     ])
     await deps.fetches.originDigests.passed(task, signal)
   } catch (error) {

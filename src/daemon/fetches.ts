@@ -3,6 +3,7 @@ import type { ReadRequest, Source } from '#source'
 import type { StoredTask } from '#storage'
 import { type Demand, type FetchDeps, fetchTask } from './fetch.ts'
 import type { Wanted } from './from-source.ts'
+import { Hashers } from './hashers.ts'
 import { OriginDigests } from './origin-digest.ts'
 import type { Registration } from './plan.ts'
 import { TokenBucket } from './rate-limit.ts'
@@ -21,8 +22,10 @@ export interface Share {
 
 /** Requests for one task share one fetch: it brings what any of them wants, and ends when the last one leaves. */
 export class Fetches {
+  /** Where whole contents are digested. */
+  readonly hashers = new Hashers()
   /** What the origins publish of the tasks here. */
-  readonly originDigests = new OriginDigests()
+  readonly originDigests = new OriginDigests(this.hashers)
   readonly #deps: FetchDeps
   readonly #running = new Map<StoredTask, SharedFetch>()
 
@@ -50,7 +53,10 @@ export class Fetches {
   #shared(task: StoredTask, share: Share): SharedFetch {
     const running = this.#running.get(task)
     if (running !== undefined) return running
-    const shared = new SharedFetch(task, share, this.#deps, () => this.#running.delete(task))
+    const shared = new SharedFetch(task, share, this.#deps, () => {
+      this.#running.delete(task)
+      this.originDigests.rest(task)
+    })
     this.#running.set(task, shared)
     return shared
   }

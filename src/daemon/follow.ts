@@ -7,6 +7,24 @@ export async function* follow(
   signal: AbortSignal,
   chunkBytes = 2 ** 20,
 ): AsyncGenerator<{ offset: number; bytes: Uint8Array }> {
+  for await (const run of heldRuns(task, range, signal)) {
+    const end = run.offset + run.length
+    for (let offset = run.offset; offset < end; ) {
+      const target = Buffer.allocUnsafe(Math.min(chunkBytes, end - offset))
+      const length = await task.read(offset, target)
+      yield { offset, bytes: target.subarray(0, length) }
+      offset += length
+      signal.throwIfAborted()
+    }
+  }
+}
+
+/** The same without reading them: where the bytes are that can be read now, a piece at a time. */
+export async function* heldRuns(
+  task: StoredTask,
+  range: { start: number; end: number | undefined },
+  signal: AbortSignal,
+): AsyncGenerator<{ offset: number; length: number }> {
   const { pieceLength } = task.meta
   let offset = range.start
   while (!isPast(offset, range.end, task.contentLength)) {
@@ -14,13 +32,8 @@ export async function* follow(
     const piece = task.piece(number) ?? (await nextHeld(task, number, signal))
     if (piece === undefined) continue // the content turned out to end before this piece
     const end = Math.min(piece.offset + piece.length, (range.end ?? Number.POSITIVE_INFINITY) + 1)
-    while (offset < end) {
-      const target = Buffer.allocUnsafe(Math.min(chunkBytes, end - offset))
-      const length = await task.read(offset, target)
-      yield { offset, bytes: target.subarray(0, length) }
-      offset += length
-      signal.throwIfAborted()
-    }
+    yield { offset, length: end - offset }
+    offset = end
   }
 }
 

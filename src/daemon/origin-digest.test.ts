@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Digest, Failure, fill } from '#core'
 import { silentLog } from '#runtime'
@@ -180,6 +181,31 @@ test('what is whole here is checked once by each process, and not again', async 
   await Promise.all([go(wish({ output: undefined }), host), go(wish({ output: undefined }), host)])
   expect(reads).toBe(0)
   expect(origin.bytesRead).toBe(content.length)
+})
+
+test('ranges that come one by one are not digested from the start again with each of them', async () => {
+  const host = deps()
+  origin.content = contentOf(12 * PIECE_LENGTH)
+  origin.published = digestOf(origin.content, 'sha1')
+  await go(wish({ range: { start: 0, end: 9 } }), host)
+  const [task] = store.list()
+  let digested = 0
+  const read = task!.read.bind(task)
+  Object.assign(task!, {
+    read: async (...args: Parameters<typeof read>) => {
+      const length = await read(...args)
+      digested += length
+      return length
+    },
+  })
+  for (let number = 1; number < 12; number++) {
+    const start = number * PIECE_LENGTH
+    await go(wish({ output: undefined, range: { start, end: start + 9 } }), host)
+    await sleep(20) // what is digested beside comes to rest
+  }
+  expect(task!.complete).toBe(true)
+  expect(digested).toBeGreaterThanOrEqual(origin.content.length) // nothing half done is kept between them
+  expect(digested).toBeLessThan(3 * origin.content.length)
 })
 
 test('another digest is another version where the origin tells no other validator', async () => {

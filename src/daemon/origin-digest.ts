@@ -1,10 +1,9 @@
 import { type Digest, Failure, formatDigest, parseDigest } from '#core'
 import { redactUrl } from '#source'
 import type { StoredTask } from '#storage'
-import { type Hasher, startDigest } from './check-digest.ts'
+import { digestRun } from './check-digest.ts'
+import type { Hasher, Hashers } from './hashers.ts'
 import { whenAborted } from './when-aborted.ts'
-
-const CHUNK_BYTES = 2 ** 20
 
 /**
  * The version of a task whose origin publishes a digest is that digest. So it is in all that hosts tell one another of
@@ -32,12 +31,17 @@ export function digestOfVersion(version: string): Digest | undefined {
  */
 export class OriginDigests {
   readonly #checks = new WeakMap<StoredTask, DigestCheck>()
+  readonly #hashers: Hashers
+
+  constructor(hashers: Hashers) {
+    this.#hashers = hashers
+  }
 
   /** Remembers what the task has to match. Fails with `source.changed` when it was to match something else before. */
   expect(task: StoredTask, digest: Digest | undefined): void {
     if (digest === undefined) return
     const known = this.#checks.get(task)
-    if (known === undefined) this.#checks.set(task, new DigestCheck(task, digest))
+    if (known === undefined) this.#checks.set(task, new DigestCheck(task, digest, this.#hashers))
     else known.agree(digest)
   }
 
@@ -54,6 +58,11 @@ export class OriginDigests {
     if (task.complete) await this.#checks.get(task)?.settle(signal)
   }
 
+  /** No more pieces come for now: nothing is kept for what is not whole. */
+  rest(task: StoredTask): void {
+    this.#checks.get(task)?.rest()
+  }
+
   /** The task is not what its origin publishes: nobody may go on with what is here of it. */
   refused(task: StoredTask): boolean {
     return this.#checks.get(task)?.refused ?? false
@@ -65,15 +74,21 @@ class DigestCheck {
   refused = false
   readonly #task: StoredTask
   readonly #expected: Digest
-  readonly #hasher: Hasher
+  readonly #hashers: Hashers
+  /** While something is being digested. */
+  #hasher: Hasher | undefined
+  /** Bytes digested so far. */
   #offset = 0
+  /** Bytes that were digested when the last fetch ended early, for nothing. */
+  #wasted = 0
+  #resting = false
   #outcome: { readonly failure: Failure | undefined } | undefined
   #running: Promise<void> | undefined
 
-  constructor(task: StoredTask, expected: Digest) {
+  constructor(task: StoredTask, expected: Digest, hashers: Hashers) {
     this.#task = task
     this.#expected = expected
-    this.#hasher = startDigest(expected)
+    this.#hashers = hashers
   }
 
   /** An origin may publish several kinds; the first that was told is checked. */
@@ -84,6 +99,7 @@ class DigestCheck {
   }
 
   advance(): Promise<void> {
+    this.#resting = false
     this.#running ??= this.#digest().finally(() => {
       this.#running = undefined
     })
@@ -91,10 +107,18 @@ class DigestCheck {
     return this.#running
   }
 
+  rest(): void {
+    this.#resting = true
+    if (this.#running === undefined) this.#startAnew()
+  }
+
   async settle(signal: AbortSignal): Promise<void> {
     const left = whenAborted(signal)
     try {
-      while (this.#outcome === undefined) await Promise.race([this.advance(), left.promise])
+      while (this.#outcome === undefined) {
+        await Promise.race([this.advance(), left.promise])
+        if (this.#outcome === undefined && !this.#task.complete) throw this.#missing()
+      }
     } finally {
       left.forget()
     }
@@ -102,25 +126,52 @@ class DigestCheck {
   }
 
   async #digest(): Promise<void> {
-    const task = this.#task
-    using _hold = task.hold()
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
-    for (;;) {
-      if (this.#outcome !== undefined) return
-      if (this.#offset === task.contentLength) return this.#compare()
-      const piece = task.piece(Math.floor(this.#offset / task.meta.pieceLength))
-      if (piece === undefined) return
-      const left = piece.offset + piece.length - this.#offset
-      const bytes = await task.read(this.#offset, buffer.subarray(0, Math.min(left, CHUNK_BYTES)))
-      this.#hasher.update(buffer.subarray(0, bytes))
-      this.#offset += bytes
+    if (this.#outcome !== undefined || !this.#isWorthIt()) return
+    using _hold = this.#task.hold()
+    try {
+      await this.#digestHeld()
+      if (this.#offset === this.#task.contentLength) await this.#compare()
+      else if (this.#resting) this.#startAnew()
+    } catch (error) {
+      this.#startAnew()
+      throw error
     }
   }
 
-  #compare(): void {
-    const found: Digest = { ...this.#expected, hex: this.#hasher.hex() }
+  async #digestHeld(): Promise<void> {
+    const task = this.#task
+    for (;;) {
+      const piece = task.piece(Math.floor(this.#offset / task.meta.pieceLength))
+      if (piece === undefined || this.#offset === task.contentLength) return
+      this.#hasher ??= this.#hashers.start(this.#expected.algorithm, task.contentLength)
+      await digestRun(task, piece.offset, piece.length, this.#hasher)
+      this.#offset = piece.offset + piece.length
+    }
+  }
+
+  /** Who asks for range after range makes nobody digest the same first bytes again and again. */
+  #isWorthIt(): boolean {
+    return this.#hasher !== undefined || this.#task.complete || this.#task.heldBytes >= 2 * this.#wasted
+  }
+
+  /** Lets go of what was digested: it takes memory, and maybe nobody ever asks for the rest. */
+  #startAnew(): void {
+    this.#hasher?.[Symbol.dispose]()
+    this.#hasher = undefined
+    this.#wasted = Math.max(this.#wasted, this.#offset)
+    this.#offset = 0
+  }
+
+  async #compare(): Promise<void> {
+    using hasher = this.#hasher ?? this.#hashers.start(this.#expected.algorithm, 0)
+    this.#hasher = undefined
+    const found: Digest = { ...this.#expected, hex: await hasher.hex() }
     this.refused = found.hex !== this.#expected.hex
     this.#outcome = { failure: this.refused ? this.#mismatch(found) : undefined }
+  }
+
+  #missing(): Failure {
+    return new Failure('piece.missing', `a part of ${this.#url()} was lost on this host while it was digested`)
   }
 
   #mismatch(found: Digest): Failure {
