@@ -1,38 +1,42 @@
 import { BLOCK_LENGTH } from '#core'
 
 /** One buffer that is written to disk, one that is filled, one for what a paused giver may still bring. */
-const OWN_BUFFERS = 3
+export const OWN_BUFFERS = 3
 /** Free buffers kept for the next download when no one is writing. */
 const KEPT_IDLE = 8
 
 /**
- * Block buffers shared by all writers. Each writer may always have three, more only while all together stay below the
- * pool's bound: nobody waits for another writer, and memory ends at the bound plus three buffers a writer.
+ * Block buffers shared by all writers. Each writer may always have some of its own, more only while all together stay
+ * below the pool's bound: nobody waits for another writer, and memory ends at the bound plus what is the writers' own.
  */
 export class BufferPool {
   readonly #capacity: number
   readonly #free: Buffer[] = []
   #members = 0
+  #owned = 0
   #extras = 0
 
   constructor(capacityBytes: number) {
     this.#capacity = Math.floor(capacityBytes / BLOCK_LENGTH)
   }
 
-  join(): BufferShare {
+  /** `own`: how many the writer may always have. A writer of fewer blocks than OWN_BUFFERS needs no more than it writes. */
+  join(own = OWN_BUFFERS): BufferShare {
     this.#members++
-    return new BufferShare(this)
+    this.#owned += own
+    return new BufferShare(this, own)
   }
 
   /** For BufferShare alone, as are the others below. */
-  leave(): void {
+  leave(own: number): void {
     this.#members--
+    this.#owned -= own
     if (this.#members === 0) this.#free.splice(KEPT_IDLE)
   }
 
   /** Reserves one buffer above a writer's own, if the bound allows it. */
   reserve(): boolean {
-    if (this.#extras + this.#members * OWN_BUFFERS >= this.#capacity) return false
+    if (this.#extras + this.#owned >= this.#capacity) return false
     this.#extras++
     return true
   }
@@ -53,11 +57,13 @@ export class BufferPool {
 /** One writer's part of the pool. */
 export class BufferShare {
   readonly #pool: BufferPool
+  readonly #own: number
   #taken = 0
   #extras = 0
 
-  constructor(pool: BufferPool) {
+  constructor(pool: BufferPool, own: number) {
     this.#pool = pool
+    this.#own = own
   }
 
   /**
@@ -76,7 +82,7 @@ export class BufferShare {
 
   take(): Buffer {
     // Only a giver that goes on without waiting for `drained` gets here: a bug, and its memory would have no bound.
-    if (this.#taken >= OWN_BUFFERS + this.#extras) throw new Error('bytes were given without waiting for drained()')
+    if (this.#taken >= this.#own + this.#extras) throw new Error('bytes were given without waiting for drained()')
     this.#taken++
     return this.#pool.take()
   }
@@ -94,6 +100,6 @@ export class BufferShare {
 
   leave(): void {
     this.allow(0)
-    this.#pool.leave()
+    this.#pool.leave(this.#own)
   }
 }

@@ -1,7 +1,8 @@
 import { rmdirSync } from 'node:fs'
-import { rm, utimes } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { blockCount, BlockSet, Failure, messageOf, pieceCount, type PieceRecord, type Signer } from '#core'
+import { blockCount, BlockSet, Failure, messageOf, pieceCount, type PieceRecord, pieceSpan, type Signer } from '#core'
+import { checkBlocks, DiskBlockWriter } from './block-writer.ts'
 import type { BufferPool } from './buffers.ts'
 import type {
   BlockWriteOptions,
@@ -15,15 +16,16 @@ import type {
   Validators,
 } from './contract.ts'
 import { onDisk } from './disk-failure.ts'
-import { Draft } from './draft.ts'
+import type { DraftTask, PieceFacts } from './draft.ts'
+import { Drafts } from './drafts.ts'
 import { contentPath, IntactContent } from './intact-content.ts'
 import { Ledger } from './ledger.ts'
+import { Listeners } from './listeners.ts'
 import type { OpenFiles } from './open-files.ts'
 import { type OutputWay, writeOutput } from './output.ts'
-import { DiskPieceWriter, type WriterTask } from './piece-writer.ts'
-
-/** How much of a task's last use may be forgotten when the process is killed. */
-const TOUCH_MS = 60_000
+import { DiskPieceWriter } from './piece-writer.ts'
+import { Uses } from './uses.ts'
+import type { WriterTask } from './writer-task.ts'
 
 export interface DiskTaskOptions {
   readonly meta: TaskMeta
@@ -46,15 +48,11 @@ export class DiskTask implements StoredTask {
   readonly meta: TaskMeta
   readonly #options: DiskTaskOptions
   readonly #ledger: Ledger
-  readonly #listeners = new Set<(piece: HeldPiece) => void>()
-  readonly #drafts = new Map<number, Draft>()
-  /** Pieces of which a writer's bytes were not written because they are held. */
-  readonly #spared = new Set<number>()
+  readonly #pieceListeners: Listeners<HeldPiece>
+  readonly #blockListeners: Listeners<number>
+  readonly #drafts: Drafts
   readonly #content: IntactContent
-  #uses = 0
-  #lastUsedMs: number
-  #savedUseMs: number
-  #whenUnused: (() => void) | undefined
+  readonly #uses: Uses
   #removed: Promise<void> | undefined
 
   constructor(options: DiskTaskOptions) {
@@ -64,8 +62,10 @@ export class DiskTask implements StoredTask {
     const journal = files.file(journalPath(dir))
     this.#ledger = new Ledger({ meta, journal, contentPath: contentPath(dir), boot, estimatedBytes, warn })
     this.#content = new IntactContent(dir, files, this.#ledger, (piece) => this.#tell(piece))
-    this.#lastUsedMs = lastUsedMs
-    this.#savedUseMs = lastUsedMs
+    this.#pieceListeners = new Listeners(warn)
+    this.#blockListeners = new Listeners(warn)
+    this.#drafts = new Drafts(meta.pieceLength, this.#draftTask())
+    this.#uses = new Uses(journalPath(dir), lastUsedMs)
   }
 
   get contentLength(): number | undefined {
@@ -86,15 +86,15 @@ export class DiskTask implements StoredTask {
   }
 
   get storedBytes(): number {
-    return this.#ledger.storedBytes
+    return this.#ledger.storedBytes + this.#drafts.bytes
   }
 
   get inUse(): boolean {
-    return this.#uses > 0
+    return this.#uses.any
   }
 
   get lastUsedMs(): number {
-    return this.#lastUsedMs
+    return this.#uses.lastMs
   }
 
   get signers(): readonly Signer[] {
@@ -123,65 +123,75 @@ export class DiskTask implements StoredTask {
 
   record(number: number): PieceRecord | undefined {
     const piece = this.piece(number)
-    if (piece?.signature === undefined) return undefined
+    if (piece === undefined) return this.#drafts.readable(number)?.record
+    if (piece.signature === undefined) return undefined
     const { taskId, version, pieceLength } = this.meta
     const { offset, length, blocks } = piece
     return { taskId, version, pieceLength, number, offset, length, blocks, ...piece.signature }
   }
 
-  setContentLength(length: number): Promise<void> {
-    return this.#ledger.settleLength(length)
+  async setContentLength(length: number): Promise<void> {
+    await this.#ledger.settleLength(length)
+    this.#drafts.checkLengths(length)
   }
 
   onPiece(listener: (piece: HeldPiece) => void): () => void {
-    const own = (piece: HeldPiece): void => listener(piece)
-    this.#listeners.add(own)
-    return () => void this.#listeners.delete(own)
+    return this.#pieceListeners.add(listener)
+  }
+
+  onBlocks(listener: (number: number) => void): () => void {
+    return this.#blockListeners.add(listener)
   }
 
   blocks(number: number): BlockSet | undefined {
     const piece = this.piece(number)
-    return piece && BlockSet.full(blockCount(piece.length))
-  }
-
-  onBlocks(_listener: (number: number) => void): () => void {
-    return () => undefined // no block is told yet: writeBlocks is on its way
-  }
-
-  writeBlocks(_options: BlockWriteOptions): BlockWriter {
-    throw new Error('writing blocks is on its way')
+    if (piece !== undefined) return BlockSet.full(blockCount(piece.length))
+    return this.#drafts.readable(number)?.blocks()
   }
 
   hold(): Disposable {
-    return this.#use()
+    return this.#uses.begin()
   }
 
   write(options: WriteOptions): PieceWriter {
-    const use = this.#use()
-    return new DiskPieceWriter(this.#writerTask(), options, this.#options.pool.join(), () => use[Symbol.dispose]())
+    const use = this.#uses.begin()
+    return new DiskPieceWriter(this.#writerTask(), options, this.#options.pool, () => use[Symbol.dispose]())
+  }
+
+  writeBlocks(options: BlockWriteOptions): BlockWriter {
+    checkBlocks(options, this.meta, this.contentLength)
+    const { number } = options.record
+    const draft = this.piece(number) === undefined ? this.#drafts.join(number, options.record) : undefined
+    const use = this.#uses.begin()
+    return new DiskBlockWriter(this.#writerTask(), draft, options, this.#options.pool, () => use[Symbol.dispose]())
   }
 
   async read(offset: number, target: Uint8Array): Promise<number> {
-    using _use = this.#use()
+    using _use = this.#uses.begin()
     await this.#content.settled()
-    const length = this.#heldRun(offset, target.length)
-    if (length === 0 && offset !== this.contentLength && target.length > 0) throw this.#missing(offset)
-    const read = await this.#content.read(target.subarray(0, length), offset)
-    if (read === length) return read
-    await this.#content.verify()
-    throw this.#missing(offset)
+    for (;;) {
+      const { forgotten } = this.#drafts
+      const length = this.#runFrom(offset, target.length, true)
+      if (length === 0 && offset !== this.contentLength && target.length > 0) throw this.#missing(offset)
+      const read = await this.#content.read(target.subarray(0, length), offset)
+      // Blocks that were forgotten may have been overwritten under the read: what is here is looked up again.
+      if (forgotten !== this.#drafts.forgotten) continue
+      if (read === length) return read
+      await this.verify()
+      throw this.#missing(offset)
+    }
   }
 
   async export(
     path: string,
     { start = 0, end, atOffset = false }: { start?: number; end?: number; atOffset?: boolean } = {},
   ): Promise<{ bytes: number; by: OutputWay }> {
-    using _use = this.#use()
+    using _use = this.#uses.begin()
     await this.#content.settled()
     const { contentLength } = this
     const behind = end === undefined ? (contentLength ?? Number.POSITIVE_INFINITY) : end + 1
     const whole = start === 0 && behind === contentLength && !atOffset
-    if (this.#heldRun(start, behind - start) < behind - start) throw this.#missing(start)
+    if (this.#runFrom(start, behind - start, false) < behind - start) throw this.#missing(start)
     const content = this.#content.forOutput(behind, (offset, target) => this.read(offset, target))
     const made = await writeOutput(path, { start, length: behind - start, atOffset, whole }, content)
     if (this.#content.changed)
@@ -191,13 +201,14 @@ export class DiskTask implements StoredTask {
 
   /** Waits until all that is listed was checked, where there is doubt. */
   async ready(): Promise<void> {
-    using _use = this.#use()
+    using _use = this.#uses.begin()
     await this.#content.settled()
   }
 
-  /** Checks every piece against its digests. Resolves to how many were not right. */
+  /** Checks every piece against its digests. Resolves to how many were not right. Blocks of other pieces are forgotten. */
   async verify(): Promise<number> {
-    using _use = this.#use()
+    using _use = this.#uses.begin()
+    this.#drafts.doubt()
     return await this.#content.verify()
   }
 
@@ -209,12 +220,12 @@ export class DiskTask implements StoredTask {
 
   /** Closes its files once what is under way has ended. */
   async close(): Promise<void> {
-    await this.#saveUse()
+    await this.#uses.save()
     await Promise.all([this.#ledger.close(), this.#content.close()])
   }
 
   async #remove(): Promise<void> {
-    if (this.#uses > 0) await new Promise<void>((resolve) => (this.#whenUnused = resolve))
+    await this.#uses.end()
     const { dir } = this.#options
     await Promise.all([this.#ledger.close(), this.#content.close()])
     await onDisk(dir, 'remove', async () => {
@@ -229,31 +240,16 @@ export class DiskTask implements StoredTask {
     }
   }
 
-  #use(): Disposable {
-    this.#uses++
-    this.#touch()
-    let used = true
+  #draftTask(): Omit<DraftTask, 'forgot'> {
+    const ledger = this.#ledger
     return {
-      [Symbol.dispose]: () => {
-        if (!used) return
-        used = false
-        this.#touch()
-        if (--this.#uses === 0) this.#whenUnused?.()
+      get contentLength() {
+        return ledger.contentLength
       },
+      held: (number) => ledger.piece(number) !== undefined,
+      keep: (piece, facts, sign) => this.#keep(piece, facts, sign),
+      tellBlock: (number) => this.#blockListeners.tell(number, () => `a block of piece ${number} of ${this.#name}`),
     }
-  }
-
-  #touch(): void {
-    this.#lastUsedMs = Date.now()
-    if (this.#lastUsedMs - this.#savedUseMs > TOUCH_MS && this.#removed === undefined) void this.#saveUse()
-  }
-
-  /** The journal's file time tells the next process when the task was used. */
-  async #saveUse(): Promise<void> {
-    if (this.#lastUsedMs === this.#savedUseMs || this.#removed !== undefined) return
-    this.#savedUseMs = this.#lastUsedMs
-    const seconds = this.#lastUsedMs / 1000
-    await utimes(journalPath(this.#options.dir), seconds, seconds).catch(() => undefined) // only the order of eviction suffers
   }
 
   #writerTask(): WriterTask {
@@ -263,72 +259,56 @@ export class DiskTask implements StoredTask {
       get contentLength() {
         return ledger.contentLength
       },
-      settleLength: (length) => ledger.settleLength(length),
+      settleLength: (length) => this.setContentLength(length),
       held: (number) => ledger.piece(number) !== undefined,
-      join: (number) => this.#join(number),
-      leave: (draft) => this.#leave(draft),
+      join: (number) => this.#drafts.join(number),
+      leave: (draft) => this.#drafts.leave(draft),
       write: (bytes, offset) => this.#write(bytes, offset),
       keep: (piece, facts, sign) => this.#keep(piece, facts, sign),
     }
   }
 
-  #join(number: number): Draft {
-    const draft = this.#drafts.get(number) ?? new Draft(number)
-    this.#drafts.set(number, draft)
-    draft.writers++
-    return draft
-  }
-
-  #leave(draft: Draft): void {
-    if (--draft.writers > 0) return
-    this.#drafts.delete(draft.number)
-    this.#spared.delete(draft.number)
-  }
-
-  async #write(bytes: Uint8Array, offset: number): Promise<void> {
+  async #write(bytes: Uint8Array, offset: number): Promise<boolean> {
     if (this.#content.unsettled) await this.#content.settled()
-    const number = Math.floor(offset / this.meta.pieceLength)
     // A piece that was in doubt and turned out to be right needs nobody's bytes.
-    if (this.piece(number) === undefined) await this.#content.write(bytes, offset)
-    else this.#spared.add(number)
+    if (this.piece(Math.floor(offset / this.meta.pieceLength)) !== undefined) return false
+    await this.#content.write(bytes, offset)
+    return true
   }
 
-  async #keep(
-    piece: UnsignedPiece,
-    facts: Pick<HeldPiece, 'costMs' | 'parentId' | 'traffic'>,
-    sign: WriteOptions['sign'],
-  ): Promise<void> {
-    if (this.piece(piece.number) !== undefined) return
-    if (this.#spared.has(piece.number)) throw this.#missing(piece.offset) // it was held, and dropped again: start anew
+  async #keep(piece: UnsignedPiece, facts: PieceFacts, sign: WriteOptions['sign']): Promise<void> {
     const { number, offset, length, crc32, blocks } = piece
+    if (this.piece(number) !== undefined) return
+    if (length !== pieceSpan(number, this.meta.pieceLength, this.contentLength).length) {
+      throw new Failure(
+        'piece.corrupt',
+        `piece ${number} has ${length} bytes, but not in ${this.contentLength} of content`,
+      )
+    }
     const signature = sign?.(piece)
     const held = { number, offset, length, crc32, blocks, signature, ...facts, createdAt: Date.now() }
     await this.#ledger.hold(held)
+    this.#drafts.done(number)
     this.#tell(held)
   }
 
   #tell(piece: HeldPiece): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(piece)
-      } catch (error) {
-        this.#options.warn(
-          `a listener failed on piece ${piece.number} of task ${this.meta.taskId}: ${messageOf(error)}`,
-        )
-      }
-    }
+    this.#pieceListeners.tell(piece, () => `piece ${piece.number} of ${this.#name}`)
   }
 
-  /** How many bytes from `offset` on are held, up to `wanted`. */
-  #heldRun(offset: number, wanted: number): number {
+  get #name(): string {
+    return `task ${this.meta.taskId}`
+  }
+
+  /** How many bytes from `offset` on are here, up to `wanted`: held, or also in readable blocks. */
+  #runFrom(offset: number, wanted: number, withBlocks: boolean): number {
     const { pieceLength } = this.meta
     let end = offset
     while (end < offset + wanted) {
       const piece = this.piece(Math.floor(end / pieceLength))
-      if (piece === undefined) break
-      const pieceEnd = piece.offset + piece.length
-      if (pieceEnd <= end) break
-      end = pieceEnd
+      const next = piece !== undefined ? piece.offset + piece.length : withBlocks ? this.#drafts.endOfBlock(end) : end
+      if (next <= end) break
+      end = next
     }
     return Math.min(end - offset, wanted)
   }

@@ -1,35 +1,16 @@
 import { crc32 } from '@node-rs/crc32'
 import { blake3 } from '@napi-rs/blake-hash'
 import { BLOCK_LENGTH, Failure, pieceSpan } from '#core'
-import type { BufferShare } from './buffers.ts'
-import type { Expectation, HeldPiece, PieceWriter, UnsignedPiece, WriteOptions } from './contract.ts'
-import type { Draft } from './draft.ts'
+import { type BufferPool, OWN_BUFFERS } from './buffers.ts'
+import type { Expectation, PieceWriter, UnsignedPiece, WriteOptions } from './contract.ts'
+import type { BroughtBlock, Draft } from './draft.ts'
+import { joinCrc32 } from './join-crc32.ts'
 import { DIGEST_LENGTH } from './journal-state.ts'
+import { UnderWay } from './under-way.ts'
+import { MAX_BUSY, RESUME_BUSY, type WriterTask } from './writer-task.ts'
 
-/** Writes of one writer that may be under way: 1, 2 and 4 took 290, 242 and 222 ms for a GiB. */
-const MAX_BUSY = 4
-/** Below this a giver that had to wait goes on: each wait costs a pause of its socket. */
-const RESUME_BUSY = 2
 /** Whole pieces of one writer on their way into the journal. */
 const MAX_KEEPING = 8
-
-/** What a writer needs of its task. */
-export interface WriterTask {
-  readonly pieceLength: number
-  readonly contentLength: number | undefined
-  settleLength(length: number): Promise<void>
-  held(number: number): boolean
-  /** The draft of a piece, shared with everyone who writes it; each join is to be left again. */
-  join(number: number): Draft
-  leave(draft: Draft): void
-  write(bytes: Uint8Array, offset: number): Promise<void>
-  /** Lists a piece whose bytes are all written. */
-  keep(
-    piece: UnsignedPiece,
-    facts: Pick<HeldPiece, 'costMs' | 'parentId' | 'traffic'>,
-    sign: WriteOptions['sign'],
-  ): Promise<void>
-}
 
 /** The piece that is being filled. */
 interface Current {
@@ -44,6 +25,8 @@ interface Current {
   crc32: number
   length: number
   costMs: number
+  /** When the block before was whole. */
+  markedAt: number
   /** Somebody else brought the whole piece meanwhile: it is only waited for. */
   kept: Promise<void> | undefined
 }
@@ -51,27 +34,23 @@ interface Current {
 export class DiskPieceWriter implements PieceWriter {
   readonly #task: WriterTask
   readonly #options: WriteOptions
-  readonly #share: BufferShare
+  readonly #underWay: UnderWay
   readonly #left: () => void
-  #buffer: Buffer | undefined
-  /** Bytes in `#buffer`, all of the block that begins at `#position - #filled`. */
+  /** Bytes in the buffer, all of the block that begins at `#position - #filled`. */
   #filled = 0
   #position: number
   #current: Current | undefined
   /** A whole piece that is the last one if nothing follows. */
   #waiting: Current | undefined
-  #busy = 0
   readonly #keeping = new Set<Promise<void>>()
   readonly #drafts = new Set<Draft>()
-  #failure: { readonly error: unknown } | undefined
-  #wake: (() => void)[] = []
   #closed: Promise<void> | undefined
 
   /** `left` is called once nothing of this writer is under way any more. */
-  constructor(task: WriterTask, options: WriteOptions, share: BufferShare, left: () => void) {
+  constructor(task: WriterTask, options: WriteOptions, pool: BufferPool, left: () => void) {
     this.#task = task
     this.#options = options
-    this.#share = share
+    this.#underWay = new UnderWay(pool, OWN_BUFFERS)
     this.#left = left
     this.#position = options.first * task.pieceLength
   }
@@ -83,15 +62,14 @@ export class DiskPieceWriter implements PieceWriter {
   space(): Uint8Array {
     this.#throwFailure()
     if (this.full) return new Uint8Array(0)
-    this.#buffer ??= this.#share.take()
-    return this.#buffer.subarray(this.#filled, this.#blockLength)
+    return this.#underWay.buffer().subarray(this.#filled, this.#blockLength)
   }
 
   filled(length: number): boolean {
     this.#throwFailure()
     if (length === 0) return this.#calm(MAX_BUSY)
     if (
-      this.#buffer === undefined ||
+      this.#underWay.filling === undefined ||
       this.#position + length > this.#runEnd ||
       this.#filled + length > this.#blockLength
     ) {
@@ -106,9 +84,7 @@ export class DiskPieceWriter implements PieceWriter {
   }
 
   async drained(): Promise<void> {
-    while (this.#failure === undefined && !this.#calm(RESUME_BUSY)) {
-      await new Promise<void>((resolve) => this.#wake.push(resolve))
-    }
+    while (!this.#underWay.failed && !this.#calm(RESUME_BUSY)) await this.#underWay.change()
     this.#throwFailure()
   }
 
@@ -124,7 +100,7 @@ export class DiskPieceWriter implements PieceWriter {
     } finally {
       await this.#close()
     }
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#underWay.throwFailure()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,6 +142,7 @@ export class DiskPieceWriter implements PieceWriter {
       crc32: 0,
       length: 0,
       costMs: 0,
+      markedAt: startedAt,
       kept: undefined,
     }
   }
@@ -173,41 +150,47 @@ export class DiskPieceWriter implements PieceWriter {
   /** The block in the buffer is whole. */
   #finishBlock(): void {
     const piece = this.#current
-    const buffer = this.#buffer
+    const buffer = this.#underWay.filling
     if (piece === undefined || buffer === undefined) throw new Error('no block is open')
     const bytes = buffer.subarray(0, this.#filled)
     this.#filled = 0
     piece.length += bytes.length
     piece.kept ??= piece.draft?.kept
-    if (piece.draft !== undefined && piece.kept === undefined) {
-      this.#buffer = undefined
-      this.#writeBlock(piece, piece.draft, bytes, buffer)
-    }
+    if (piece.draft !== undefined && piece.kept === undefined) this.#writeBlock(piece, piece.draft, bytes)
     const { pieceLength, contentLength } = this.#task
     if (piece.length === pieceLength || piece.offset + piece.length === contentLength) this.#finishPiece(piece)
   }
 
-  #writeBlock(piece: Current, draft: Draft, bytes: Buffer, buffer: Buffer): void {
+  #writeBlock(piece: Current, draft: Draft, bytes: Buffer): void {
     const index = piece.digests.length
     const digest = blake3(bytes)
     const wanted = piece.expected.blocks?.subarray(index * DIGEST_LENGTH, (index + 1) * DIGEST_LENGTH)
     if (wanted !== undefined && Buffer.compare(digest, wanted) !== 0) {
-      this.#share.give(buffer)
+      this.#underWay.giveBack()
       throw this.#fail(this.#corrupt(piece, `block ${index} has other bytes than its record says`))
     }
-    piece.crc32 = crc32(bytes, piece.crc32)
-    piece.digests.push(digest)
+    const block = this.#digested(piece, bytes, digest, wanted !== undefined)
     const offset = piece.offset + piece.length - bytes.length
-    this.#busy++
-    const written = draft.put(index, digest, wanted !== undefined, () => this.#task.write(bytes, offset))
+    const written = draft.put(block, () => this.#task.write(bytes, offset))
     piece.writes.push(written)
-    void written
-      .catch((error: unknown) => this.#fail(error))
-      .then(() => {
-        this.#busy--
-        this.#share.give(buffer)
-        this.#stir()
-      })
+    this.#underWay.send(written)
+  }
+
+  #digested(piece: Current, bytes: Buffer, digest: Uint8Array, checked: boolean): BroughtBlock {
+    const crc = crc32(bytes)
+    const now = performance.now()
+    const block = {
+      index: piece.digests.length,
+      digest,
+      crc32: crc,
+      costMs: now - piece.markedAt,
+      checked,
+      from: this.#options.from,
+    }
+    piece.crc32 = joinCrc32(piece.crc32, crc, bytes.length)
+    piece.markedAt = now
+    piece.digests.push(digest)
+    return block
   }
 
   #finishPiece(piece: Current): void {
@@ -251,7 +234,7 @@ export class DiskPieceWriter implements PieceWriter {
       .then(() => {
         this.#keeping.delete(keeping)
         this.#leave(draft)
-        this.#stir()
+        this.#underWay.stir()
       })
     this.#keeping.add(keeping)
   }
@@ -273,11 +256,9 @@ export class DiskPieceWriter implements PieceWriter {
   }
 
   async #finish(): Promise<void> {
-    while (this.#busy > 0 || this.#keeping.size > 0) await new Promise<void>((resolve) => this.#wake.push(resolve))
+    while (this.#keeping.size > 0) await Promise.all(this.#keeping)
+    await this.#underWay.close()
     for (const draft of this.#drafts) this.#leave(draft)
-    if (this.#buffer !== undefined) this.#share.abandon()
-    this.#buffer = undefined
-    this.#share.leave()
     this.#left()
   }
 
@@ -286,22 +267,16 @@ export class DiskPieceWriter implements PieceWriter {
   }
 
   #calm(maxBusy: number): boolean {
-    return this.#share.allow(this.#busy) && this.#busy < maxBusy && this.#keeping.size < MAX_KEEPING
-  }
-
-  #stir(): void {
-    for (const wake of this.#wake.splice(0)) wake()
+    return this.#underWay.calm(maxBusy) && this.#keeping.size < MAX_KEEPING
   }
 
   #throwFailure(): void {
     if (this.#closed !== undefined) throw new Error('this writer has ended')
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#underWay.throwFailure()
   }
 
   #fail(error: unknown): unknown {
-    this.#failure ??= { error }
-    this.#stir()
-    return error
+    return this.#underWay.fail(error)
   }
 
   #corrupt(piece: Current, why: string): Failure {

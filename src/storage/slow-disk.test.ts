@@ -4,9 +4,10 @@ import { expect, test } from 'vitest'
 import { BLOCK_LENGTH, Failure } from '#core'
 import { BufferPool } from './buffers.ts'
 import type { UnsignedPiece, WriteOptions } from './contract.ts'
-import { Draft } from './draft.ts'
-import { DiskPieceWriter, type WriterTask } from './piece-writer.ts'
+import { Drafts } from './drafts.ts'
+import { DiskPieceWriter } from './piece-writer.ts'
 import { contentOf, giveAll, PIECE, SOURCE } from './testing.ts'
+import type { WriterTask } from './writer-task.ts'
 
 const content = contentOf(4 * PIECE + 321)
 
@@ -17,14 +18,13 @@ function slowTask(delayMs: () => number, failAt = Number.POSITIVE_INFINITY) {
   let writes = 0
   let running = 0
   let mostRunning = 0
-  const drafts = new Map<number, Draft>()
   const task: WriterTask = {
     pieceLength: PIECE,
     contentLength: content.length,
     settleLength: async () => undefined,
     held: (number) => kept.includes(number),
-    join: (number) => drafts.get(number) ?? drafts.set(number, new Draft(number)).get(number) ?? new Draft(number),
-    leave: () => undefined,
+    join: (number) => drafts.join(number),
+    leave: (draft) => drafts.leave(draft),
     async write(bytes, offset) {
       const fails = writes++ >= failAt
       mostRunning = Math.max(mostRunning, ++running)
@@ -32,6 +32,7 @@ function slowTask(delayMs: () => number, failAt = Number.POSITIVE_INFINITY) {
       running--
       if (fails) throw new Failure('storage.full', 'no space left')
       disk.set(bytes, offset)
+      return true
     },
     async keep(piece: UnsignedPiece) {
       const { offset, length, number } = piece
@@ -41,11 +42,12 @@ function slowTask(delayMs: () => number, failAt = Number.POSITIVE_INFINITY) {
       kept.push(number)
     },
   }
+  const drafts = new Drafts(PIECE, { ...task, tellBlock: () => undefined })
   return { task, kept, running: () => running, mostRunning: () => mostRunning }
 }
 
 function writerOf(task: WriterTask, pool: BufferPool, options: Partial<WriteOptions> = {}): DiskPieceWriter {
-  return new DiskPieceWriter(task, { first: 0, from: SOURCE, ...options }, pool.join(), () => undefined)
+  return new DiskPieceWriter(task, { first: 0, from: SOURCE, ...options }, pool, () => undefined)
 }
 
 test('however slow each write is, no buffer is used again before it was written, and no piece kept before its bytes', async () => {

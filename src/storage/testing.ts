@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { blake3 } from '@napi-rs/blake-hash'
-import { BLOCK_LENGTH, type ByteSink, fill, pieceSpan } from '#core'
-import type { Expectation, StoredTask, TaskMeta, TaskStore, WriteOptions } from './contract.ts'
+import { BLOCK_LENGTH, type ByteSink, fill, type PieceRecord, pieceSpan } from '#core'
+import type { BlockWriteOptions, Expectation, StoredTask, TaskMeta, TaskStore, WriteOptions } from './contract.ts'
 import { openTaskStore, type TaskStoreOptions } from './disk.ts'
 
 /** What the tests of the storage share. */
@@ -88,6 +88,35 @@ export function expectationOf(content: Buffer, number: number, pieceLength = PIE
   return { blocks: Buffer.concat(digests) }
 }
 
+/** The record of a piece of `content`, by somebody who is believed. */
+export function recordOf(
+  task: StoredTask,
+  content: Buffer,
+  number: number,
+  changes: Partial<PieceRecord> = {},
+): PieceRecord {
+  const { taskId, version, pieceLength } = task.meta
+  const { offset, length } = pieceSpan(number, pieceLength, content.length)
+  const blocks = expectationOf(content, number, pieceLength).blocks ?? Buffer.alloc(0)
+  const contentLength = offset + length === content.length ? content.length : undefined
+  const signed = { signer: 'seed', signature: Buffer.alloc(64, 7), contentLength }
+  return { taskId, version, pieceLength, number, offset, length, blocks, ...signed, ...changes }
+}
+
+/** Writes blocks of a piece from `content`, and ends the writer. */
+export async function writeBlocks(
+  task: StoredTask,
+  content: Buffer,
+  options: Partial<BlockWriteOptions> & { number?: number; chunkLength?: number } = {},
+): Promise<void> {
+  const { number = 0, chunkLength, record = recordOf(task, content, number), first = 0, count = 1 } = options
+  await using writer = task.writeBlocks({ record, first, count, parentId: 'parent-1', ...options })
+  const start = record.offset + first * BLOCK_LENGTH
+  const end = Math.min(start + count * BLOCK_LENGTH, record.offset + record.length)
+  await giveAll(writer, content.subarray(start, end), chunkLength)
+  await writer.end()
+}
+
 /** Writes a run of pieces from `content` in chunks of `chunkLength`, and ends the writer. */
 export async function write(
   task: StoredTask,
@@ -104,6 +133,23 @@ export async function write(
 
 export async function giveAll(sink: ByteSink, bytes: Uint8Array, chunkLength = 70_001): Promise<void> {
   for (let at = 0; at < bytes.length; at += chunkLength) await fill(sink, bytes.subarray(at, at + chunkLength))
+}
+
+/** Indexes of the readable blocks of a piece, after each one's bytes were compared with `content`. */
+export async function readableRightly(task: StoredTask, content: Buffer, number = 0): Promise<number[]> {
+  const { pieceLength } = task.meta
+  const { offset, length } = pieceSpan(number, pieceLength, content.length)
+  const set = task.blocks(number)
+  const indexes = Array.from({ length: set?.count ?? 0 }, (_, index) => index).filter((index) => set?.has(index))
+  for (const index of indexes) {
+    const start = offset + index * BLOCK_LENGTH
+    const bytes = Buffer.alloc(Math.min(BLOCK_LENGTH, offset + length - start))
+    const read = await task.read(start, bytes)
+    if (read !== bytes.length || !bytes.equals(content.subarray(start, start + read))) {
+      throw new Error(`block ${index} of piece ${number} has other bytes than it should`)
+    }
+  }
+  return indexes
 }
 
 /** A complete task with this content. */
