@@ -1,0 +1,311 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Handout } from './handout.ts'
+
+const PIECE = 4 * 2 ** 20
+const BLOCK = 2 ** 19
+
+/** A parent with children that draw what they are told of. */
+class Desk {
+  nowMs = 0
+  readonly handout = new Handout({ now: () => this.nowMs })
+  readonly told = new Map<string, number[]>()
+  readonly woken = new Set<string>()
+
+  join(id: string, wants: (number: number) => boolean = () => true): void {
+    this.told.set(id, [])
+    this.handout.join(id, { wants, wake: () => this.woken.add(id) })
+  }
+
+  add(...numbers: number[]): void {
+    for (const number of numbers) this.handout.add(number, PIECE)
+  }
+
+  /** What it is told of now. */
+  ask(id: string): number[] {
+    this.woken.delete(id)
+    const numbers = this.handout.next(id)
+    this.told.get(id)?.push(...numbers)
+    return numbers
+  }
+
+  all(id: string): number[] {
+    return (this.told.get(id) ?? []).toSorted((a, b) => a - b)
+  }
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, number) => number)
+
+test('children are told of different pieces first, two each, in turn', () => {
+  const desk = new Desk()
+  desk.add(...range(10))
+  for (const id of ['a', 'b', 'c']) desk.join(id)
+  const told = ['a', 'b', 'c'].map((id) => desk.ask(id))
+  expect(told).toEqual([
+    [0, 1],
+    [2, 3],
+    [4, 5],
+  ])
+})
+
+test('who draws a piece gets the next fresh one, and is woken for it', () => {
+  const desk = new Desk()
+  desk.add(...range(10))
+  desk.join('a')
+  desk.join('b')
+  desk.ask('a')
+  desk.ask('b')
+  desk.nowMs = 500
+  desk.handout.sent(2, PIECE - BLOCK)
+  expect(desk.woken).toEqual(new Set())
+  desk.handout.sent(2, BLOCK)
+  expect(desk.woken).toEqual(new Set(['b']))
+  expect(desk.ask('b')).toEqual([4])
+  expect(desk.ask('a')).toEqual([])
+})
+
+test('a piece that comes later goes to who waited longest', () => {
+  const desk = new Desk()
+  for (const id of ['a', 'b']) desk.join(id)
+  desk.add(0)
+  desk.add(1)
+  expect([desk.ask('a'), desk.ask('b')]).toEqual([[0], [1]])
+})
+
+test('old pieces are told when nothing fresh is left, and all of them once everything was sent', () => {
+  const desk = new Desk()
+  desk.add(...range(4))
+  desk.join('a')
+  desk.join('b')
+  desk.ask('a')
+  desk.ask('b')
+  desk.nowMs = 400
+  for (const number of [0, 1]) desk.handout.sent(number, PIECE)
+  expect(desk.ask('b')).toEqual([])
+  expect(desk.all('a')).toEqual([0, 1])
+  for (const number of [2, 3]) desk.handout.sent(number, PIECE)
+  desk.handout.close()
+  expect(desk.woken).toEqual(new Set(['a', 'b']))
+  desk.ask('a')
+  desk.ask('b')
+  expect([desk.all('a'), desk.all('b')]).toEqual([range(4), range(4)])
+})
+
+test('a child with nothing to draw is told of old pieces, ever more of them, while others still draw fresh ones', () => {
+  const desk = new Desk()
+  desk.add(...range(102))
+  desk.join('a')
+  for (let number = 0; number < 100; number++) {
+    desk.ask('a')
+    desk.nowMs += 20
+    desk.handout.sent(number, PIECE)
+  }
+  desk.ask('a')
+  desk.join('b')
+  const told: number[] = []
+  for (let asked = 0; asked < 5; asked++) {
+    told.push(desk.ask('b').length)
+    for (const number of [100, 101]) desk.handout.sent(number, 1024)
+    desk.nowMs += 300
+  }
+  expect(told).toEqual([4, 8, 16, 32, 40])
+})
+
+test('a single fast child is never throttled: its window follows its pace', () => {
+  const desk = new Desk()
+  desk.add(...range(2000))
+  desk.join('a')
+  let open = desk.ask('a')
+  let rounds = 0
+  for (; desk.handout.fresh > 0; rounds++) {
+    // All it knows of in 2 ms each: 2 GiB/s.
+    for (const number of open) {
+      desk.nowMs += 2
+      desk.handout.sent(number, PIECE)
+    }
+    open = desk.ask('a')
+  }
+  expect(rounds).toBeLessThan(60)
+})
+
+test('what a child did not draw within a second is given to another one, at once where the child has left', () => {
+  const desk = new Desk()
+  desk.add(...range(4))
+  desk.join('dead')
+  expect(desk.ask('dead')).toEqual([0, 1])
+  desk.join('a')
+  desk.join('b')
+  expect(desk.ask('a')).toEqual([2, 3])
+  for (let at = 0; at < 7; at++) {
+    desk.nowMs += 100
+    desk.handout.sent(2, BLOCK)
+  }
+  expect(desk.ask('b')).toEqual([])
+  desk.nowMs = 1001
+  expect(desk.ask('b')).toEqual([0, 1])
+  desk.handout.leave('b')
+  desk.handout.sent(2, PIECE)
+  desk.handout.sent(3, PIECE)
+  expect(desk.ask('a')).toEqual([0, 1])
+})
+
+test('a slow child among many does not lose its turn because the parent has a slow link', () => {
+  const desk = new Desk()
+  desk.add(...range(100))
+  const ids = range(20).map(String)
+  for (const id of ids) desk.join(id)
+  const first = ids.map((id) => desk.ask(id)[0] as number)
+  // A block each 200 ms: each child has one in four seconds.
+  for (let at = 0; at < 60; at++) {
+    desk.nowMs += 200
+    desk.handout.sent(first[at % 20] as number, BLOCK)
+    desk.ask(ids[(at * 7) % 20] as string)
+  }
+  expect(ids.map((id) => desk.all(id).length)).toEqual(ids.map(() => 2))
+})
+
+test('a piece that its owner is slow to draw is told to who is idle', () => {
+  const desk = new Desk()
+  desk.add(0)
+  for (const id of ['slow', 'a', 'b']) desk.join(id)
+  desk.ask('slow')
+  for (let at = 0; at < 3; at++) {
+    desk.nowMs += 400
+    desk.handout.sent(0, 1024)
+  }
+  expect([desk.ask('a'), desk.ask('b'), desk.ask('slow')]).toEqual([[0], [0], []])
+})
+
+test('a piece that nobody draws is told to everybody in the end', () => {
+  const desk = new Desk()
+  desk.add(0)
+  for (const id of ['a', 'b', 'c', 'd', 'e']) desk.join(id)
+  for (let at = 0; at < 40; at++) {
+    desk.nowMs += 500
+    for (const id of desk.told.keys()) desk.ask(id)
+  }
+  for (const id of desk.told.keys()) expect(desk.all(id)).toEqual([0])
+})
+
+test('a child that wants a few pieces gets those, fresh or old, though others are before it', () => {
+  const desk = new Desk()
+  desk.add(...range(500))
+  for (const id of ['a', 'b']) desk.join(id)
+  desk.ask('a')
+  desk.nowMs = 100
+  desk.handout.sent(0, PIECE)
+  desk.join('some', (number) => number === 0 || number === 321)
+  expect(desk.ask('some')).toEqual([321])
+  desk.handout.sent(321, PIECE)
+  expect(desk.ask('some')).toEqual([0])
+})
+
+test('a child that left is told of nothing, and one in its place anew', () => {
+  const desk = new Desk()
+  desk.add(0, 1)
+  desk.join('a')
+  expect(desk.ask('a')).toEqual([0, 1])
+  desk.handout.leave('a')
+  expect(desk.ask('a')).toEqual([])
+  desk.join('a')
+  expect(desk.ask('a')).toEqual([0, 1])
+})
+
+test('nobody is told of a piece twice or of one that is not wanted, and in bounded time everybody of everything', () => {
+  const event = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('draw' as const),
+        child: fc.nat(5),
+        part: fc.nat(3),
+        whole: fc.boolean(),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('add' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(2500) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constantFrom('join' as const, 'leave' as const), child: fc.nat(5) }),
+    },
+  )
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 200 }), fc.integer({ min: 1, max: 4 }), (events, step) => {
+      const desk = new Desk()
+      const wants = (child: number) => (number: number) => child < 4 || number % step === 0
+      let pieces = 0
+      const askAll = (): void => {
+        for (const id of desk.told.keys()) desk.ask(id)
+      }
+      for (const one of events) {
+        if (one.kind === 'add') desk.add(pieces++)
+        else if (one.kind === 'wait') desk.nowMs += one.ms
+        else if (one.kind === 'join') desk.join(`${one.child}`, wants(one.child))
+        else if (!('part' in one)) {
+          desk.handout.leave(`${one.child}`)
+          desk.told.delete(`${one.child}`)
+        } else {
+          const [number] = desk.told.get(`${one.child}`)?.slice(-1 - one.part) ?? []
+          if (number !== undefined) desk.handout.sent(number, PIECE / 2)
+        }
+        askAll()
+      }
+      // Nobody draws anything any more.
+      for (let at = 0; at < 60 + 10 * pieces; at++) {
+        desk.nowMs += 500
+        askAll()
+      }
+      for (const id of desk.told.keys()) expect(desk.all(id)).toEqual(range(pieces).filter(wants(Number(id))))
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('where nobody is slow, every piece leaves once before any leaves twice', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 12 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.array(fc.nat(11), { minLength: 1000, maxLength: 1000 }),
+      (children, pieces, turns) => {
+        const desk = new Desk()
+        const todo = range(children).map(() => [] as number[])
+        const drawn: number[] = []
+        for (let child = 0; child < children; child++) desk.join(`${child}`)
+        for (const [at, turn] of turns.entries()) {
+          if (at < pieces) desk.add(at)
+          for (const [id, list] of todo.entries()) list.push(...desk.ask(`${id}`))
+          const number = todo[turn % children]?.shift()
+          desk.nowMs += 3
+          if (desk.handout.fresh === 0) return
+          if (number === undefined || drawn.includes(number)) continue
+          desk.handout.sent(number, PIECE)
+          drawn.push(number)
+        }
+        const fresh = todo.flat().filter((number) => !drawn.includes(number))
+        expect(new Set(fresh).size).toBe(fresh.length)
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
+
+test('a thousand children and 2,560 pieces cost microseconds each, and nothing is kept of who has left', () => {
+  const desk = new Desk()
+  desk.add(...range(2560))
+  const queues = range(1000).map(() => [] as number[])
+  for (let child = 0; child < 1000; child++) desk.join(`${child}`)
+  for (let round = 0; desk.handout.fresh > 0 && round < 100; round++) {
+    for (const [child, list] of queues.entries()) {
+      list.push(...desk.ask(`${child}`))
+      const number = list.shift()
+      desk.nowMs += 1
+      if (number !== undefined) desk.handout.sent(number, PIECE)
+    }
+  }
+  expect(desk.handout.fresh).toBe(0)
+  desk.handout.close()
+  for (let child = 0; child < 1000; child++) desk.ask(`${child}`)
+  expect(desk.all('0')).toEqual(range(2560))
+  expect(desk.all('999')).toEqual(range(2560))
+})
