@@ -70,7 +70,11 @@ async function inStore(
 ): Promise<DownloadResult> {
   const fetches = new Fetches({
     planner: sourceOnlyPlanner,
-    link: { sync: nobody, fetch: () => Promise.reject(new Failure('peer.unreachable', 'there are no peers here')) },
+    link: {
+      sync: nobody,
+      fetch: () => Promise.reject(noPeers()),
+      openBlocks: () => ({ ask: () => Promise.reject(noPeers()), close: () => undefined }),
+    },
     signer: { hostId: 'alone', key: passingHostKey() },
     bucket: new TokenBucket(0),
     concurrentPieces: 1,
@@ -113,6 +117,10 @@ async function inStore(
   )
   await writing
   return result
+}
+
+function noPeers(): Failure {
+  return new Failure('peer.unreachable', 'there are no peers here')
 }
 
 async function* nobody(): AsyncGenerator<never> {}

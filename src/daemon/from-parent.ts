@@ -1,6 +1,7 @@
 import { type ByteSink, Failure, type PieceRecord } from '#core'
 import type { StoredTask } from '#storage'
 import type { Parent } from './plan.ts'
+import type { Ask } from './strategy/index.ts'
 
 /** What a parent says it has. */
 export interface Announced {
@@ -11,6 +12,12 @@ export interface Announced {
   readonly ip: string
   readonly port: number
   readonly record: PieceRecord | undefined
+  /** Bytes of a block set: what is there of a piece that is not whole; undefined: all of it. */
+  readonly blocks?: Uint8Array | undefined
+  /** It can be asked for single blocks. */
+  readonly speaksBlocks?: boolean
+  /** All bytes of the piece, sent along because they are few. */
+  readonly content?: Uint8Array | undefined
 }
 
 /** The head of a piece as its sender writes it. */
@@ -20,12 +27,30 @@ export interface PieceClaim {
   readonly crc32: number | undefined
 }
 
-/** The two talks with a parent; both end with the signal. */
+/** The talks with a parent; all end with the signal. */
 export interface ParentLink {
   /** Pieces the parent has, then those it gets, until it has sent all that were asked for. */
   sync(parent: Parent, ask: SyncAsk, signal: AbortSignal): AsyncIterable<Announced>
   /** One piece; `sink` is asked once the parent's claim is known. */
   fetch(ask: FetchAsk, sink: (claim: PieceClaim) => ByteSink, signal: AbortSignal): Promise<void>
+  /** A way to ask for blocks, several requests at once; connects when the first one is made. */
+  openBlocks(at: { readonly ip: string; readonly port: number }, onSilent: () => void): BlockChannel
+}
+
+export interface BlockChannel {
+  /** `sink` is asked for when the answer begins. Resolves when it took everything. */
+  ask(ask: BlockAsk, sink: () => ByteSink): Promise<void>
+  /** Ends it; what was asked for rejects. A connection on which nothing is under way may serve others. */
+  close(): void
+}
+
+export interface BlockAsk {
+  readonly taskId: string
+  readonly number: number
+  /** Index, in the piece, of the first block. */
+  readonly first: number
+  readonly count: number
+  readonly bytes: number
 }
 
 export interface SyncAsk {
@@ -33,6 +58,8 @@ export interface SyncAsk {
   readonly version: string
   /** Piece numbers; undefined for all there are. */
   readonly numbers: readonly number[] | undefined
+  /** Somebody reads along: everything is to be told at once. */
+  readonly inOrder: boolean
 }
 
 export interface FetchAsk {
@@ -40,6 +67,25 @@ export interface FetchAsk {
   readonly port: number
   readonly taskId: string
   readonly number: number
+}
+
+export interface FromParentDeps {
+  readonly link: ParentLink
+  limit(sink: ByteSink): ByteSink
+}
+
+/** Brings some blocks of a piece, each checked against the record before anybody can read it. */
+export async function fetchBlocks(
+  task: StoredTask,
+  ask: Ask,
+  record: PieceRecord,
+  channel: BlockChannel,
+  deps: Pick<FromParentDeps, 'limit'>,
+): Promise<void> {
+  const { piece: number, first, count, bytes, member: parentId } = ask
+  await using writer = task.writeBlocks({ record, first, count, parentId })
+  await channel.ask({ taskId: task.meta.taskId, number, first, count, bytes }, () => deps.limit(writer))
+  await writer.end()
 }
 
 /**
@@ -51,7 +97,7 @@ export async function fetchFromParent(
   parent: Parent,
   announced: Announced,
   record: PieceRecord | undefined,
-  deps: { readonly link: ParentLink; limit(sink: ByteSink): ByteSink },
+  deps: FromParentDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const { number } = announced

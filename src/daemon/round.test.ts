@@ -51,7 +51,8 @@ async function round(
     ...options,
   }
   await fetchFromParents(task, parents.map(parent), deps, new AbortController().signal)
-  return { task, failures, asked: link.asked, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+  const { asked, askedBlocks } = link
+  return { task, failures, asked, askedBlocks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
 }
 
 const heldNumbers = (task: StoredTask): number[] => task.pieces().map(({ number }) => number)
@@ -204,4 +205,77 @@ test('a piece that cannot be in the task is never asked for', async () => {
   await using done = await round({ odd: { content: longer } }, { signers: [] })
   expect(done.asked['odd'] ?? []).not.toContain(4)
   expect(done.task.pieces().every(({ number }) => number < 3)).toBe(true)
+})
+
+test('blocks are fetched from several parents and make whole pieces', async () => {
+  await using done = await round({
+    a: { content, record: signed, blocks: true },
+    b: { content, record: signed, blocks: true },
+  })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  const { a = [], b = [] } = done.askedBlocks
+  expect(a.length).toBeGreaterThan(0)
+  expect(b.length).toBeGreaterThan(0)
+  expect(new Set([...a, ...b]).size).toBe(3 * 8 + 1)
+})
+
+test('a piece comes together from parents that have only parts of it, and keeps its record', async () => {
+  await using done = await round({
+    a: { content, record: signed, blocks: true, has: [0, 1, 3], partly: { 2: [0, 3, 4] } },
+    b: { content, record: signed, blocks: true, has: [], partly: { 2: [1, 2, 5, 6, 7] } },
+  })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  expect(done.askedBlocks['b']?.toSorted()).toEqual(['2.1', '2.2', '2.5', '2.6', '2.7'])
+  expect(Buffer.from(done.task.record(2)?.signature ?? [])).toEqual(Buffer.from(signed(2).signature))
+})
+
+test('a liar among those who give blocks is left at its first wrong block, and the right blocks stay', async () => {
+  await using done = await round({
+    liar: { content, record: signed, blocks: true, send: flipped },
+    honest: { content, record: signed, blocks: true, takesMs: 2 },
+  })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  expect(done.failures.every(({ parent, code }) => parent === 'liar' && code === 'piece.corrupt')).toBe(true)
+  expect(done.failures).not.toEqual([])
+})
+
+test('blocks that only a liar has are never held', async () => {
+  await using done = await round({ liar: { content, record: signed, blocks: true, send: flipped } })
+  expect(done.task.complete).toBe(false)
+  for (const { number, blocks } of done.task.pieces())
+    expect(Buffer.from(blocks)).toEqual(Buffer.from(signed(number).blocks))
+})
+
+test('a parent that falls silent keeps nobody waiting', async () => {
+  await using done = await round({
+    silent: { content, record: signed, blocks: true, takesMs: 'for ever' },
+    other: { content, record: signed, blocks: true },
+  })
+  expect(done.task.complete).toBe(true)
+  expect(done.askedBlocks['silent']?.length).toBeGreaterThan(0)
+  expect(done.failures).toEqual([])
+})
+
+test('what a slow parent was asked for last is asked of a faster one at the end', async () => {
+  await using done = await round({
+    slow: { content, record: signed, blocks: true, takesMs: 2000 },
+    fast: { content, record: signed, blocks: true, takesMs: 2 },
+  })
+  const { slow = [], fast = [] } = done.askedBlocks
+  expect(done.task.complete).toBe(true)
+  expect(slow.length).toBeGreaterThan(0)
+  expect(fast).toEqual(expect.arrayContaining(slow))
+  expect(done.failures).toEqual([])
+})
+
+test('a small piece that comes along with its news is not asked for again, and is checked like any other', async () => {
+  const small = contentOf(1000)
+  const record = (number: number) => recordOf(small, number, seed)
+  const meta = { contentLength: small.length }
+  await using good = await round({ a: { content: small, record, blocks: true, along: small } }, meta)
+  expect((await bytesOf(good.task)).equals(small)).toBe(true)
+  expect(good.askedBlocks).toEqual({})
+  await using bad = await round({ a: { content: small, record, blocks: true, along: flipped(0, small) } }, meta)
+  expect(bad.task.complete).toBe(false)
+  expect(bad.failures).toMatchObject([{ code: 'piece.corrupt' }])
 })

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asFailure, type ByteSink, type Failure, messageOf, type PieceRecord, pieceSpan } from '#core'
+import { asFailure, BLOCK_LENGTH, type ByteSink, type Failure, messageOf } from '#core'
 import type { Logger } from '#runtime'
 import type { StoredTask } from '#storage'
-import { type Announced, fetchFromParent, type ParentLink } from './from-parent.ts'
+import type { Announced, ParentLink } from './from-parent.ts'
 import { lastWanted, type Wanted } from './from-source.ts'
-import { type Holder, pickPiece } from './pick-piece.ts'
+import { type News, PieceNews } from './piece-news.ts'
 import type { Parent } from './plan.ts'
+import { RoundMember } from './round-member.ts'
+import { type Ask, Strategy } from './strategy/index.ts'
 import type { RecordChecker } from './trust.ts'
 
 export interface RoundDeps {
@@ -13,6 +15,7 @@ export interface RoundDeps {
   readonly records: RecordChecker
   /** Take no piece that no record vouches for, once there is somebody whose records count. */
   readonly requireRecords: boolean
+  /** Parents that are asked at the same time. */
   readonly concurrentPieces: number
   /** How long a round may stand still, with parents connected and nothing to fetch, before another plan is asked for. */
   readonly patienceMs: number
@@ -25,31 +28,16 @@ export interface RoundDeps {
   readonly refresh?: ((signal: AbortSignal) => Promise<readonly Parent[] | undefined>) | undefined
 }
 
-interface Member extends Holder {
-  readonly parent: Parent
-  readonly has: Map<number, Announced>
-  inFlight: number
-  rate: number
-  slots: number
-  /** No more is asked of it in this round. */
-  left: boolean
-  /** It has told all it has. */
-  told: boolean
-  /** It knows no records: a peer of another make. */
-  stock: boolean
-}
-
-/** A parent is asked for as many pieces at once as keep it busy for so long, so that a slow one is not asked for all. */
-const BUSY_MS = 200
-const MAX_SLOTS = 4
 /** The swarm grows fastest at its beginning. */
-const FIRST_REFRESH_MS = 300
+const FIRST_REFRESH_MS = 100
 const LAST_REFRESH_MS = 10_000
-const MAX_MEMBERS = 12
+const MAX_MEMBERS = 24
+/** When all was asked for, how often it is checked who is late. */
+const LOOK_AGAIN_MS = 100
 
 /**
- * Fetches what is wanted from these parents, several pieces at once, until nothing is missing, nobody is left, or
- * nothing moves any more. Never throws for what a parent did: what is still missing is the caller's next plan.
+ * Fetches what is wanted from these parents, block by block where they can, until nothing is missing, nobody is left,
+ * or nothing moves any more. Never throws for what a parent did: what is still missing is the caller's next plan.
  */
 export async function fetchFromParents(
   task: StoredTask,
@@ -75,12 +63,15 @@ class Round {
   readonly #task: StoredTask
   readonly #deps: RoundDeps
   readonly #signal: AbortSignal
-  readonly #members: Member[] = []
-  readonly #records = new Map<number, PieceRecord>()
-  readonly #fetching = new Set<number>()
+  readonly #members: RoundMember[] = []
+  readonly #news: PieceNews<RoundMember>
+  readonly #strategy: Strategy
   readonly #running = new Set<Promise<void>>()
-  readonly #forget: () => void
+  readonly #forget: readonly (() => void)[]
   #patience: NodeJS.Timeout | undefined
+  #moving = false
+  /** Who is asked first in the next move: nobody always comes last. */
+  #turn = 0
 
   constructor(task: StoredTask, parents: readonly Parent[], deps: RoundDeps, signal: AbortSignal) {
     this.#task = task
@@ -91,27 +82,19 @@ class Round {
       this.#reject = reject
     })
     signal.addEventListener('abort', () => this.#resolve(), { once: true })
-    this.#forget = task.onPiece(() => this.#move())
+    this.#news = new PieceNews(task, deps.records)
+    this.#strategy = strategyFor(task, deps)
+    this.#forget = [task.onPiece(({ number }) => this.#got(number)), task.onBlocks((number) => this.#got(number))]
     this.#add(parents)
     if (deps.refresh !== undefined) this.#run(this.#grow(deps.refresh))
-    this.#move()
+    this.#moveSoon()
   }
 
   #add(parents: readonly Parent[]): void {
     for (const parent of parents) {
       const room = this.#members.filter(({ left }) => !left).length < MAX_MEMBERS
       if (!room || this.#members.some(({ id }) => id === parent.id)) continue
-      const member: Member = {
-        id: parent.id,
-        parent,
-        has: new Map(),
-        inFlight: 0,
-        rate: 0,
-        slots: 1,
-        left: false,
-        told: false,
-        stock: false,
-      }
+      const member = new RoundMember(parent)
       this.#members.push(member)
       this.#run(this.#listen(member))
     }
@@ -125,7 +108,7 @@ class Round {
         const parents = await refresh(this.#signal)
         if (parents === undefined) return this.#resolve()
         this.#add(parents)
-        this.#move()
+        this.#offer(this.#news.reconsider())
       }
     } catch (error) {
       if (!this.#signal.aborted) this.#deps.log.debug({ why: messageOf(error) }, 'no more parents are looked for')
@@ -134,8 +117,9 @@ class Round {
 
   /** Resolves once everything that was begun has ended. */
   async settled(): Promise<void> {
-    this.#forget()
+    for (const stop of this.#forget) stop()
     clearTimeout(this.#patience)
+    for (const member of this.#members) member.leave()
     await Promise.all(this.#running)
   }
 
@@ -145,107 +129,129 @@ class Round {
   }
 
   /** Learns what a parent has, as long as it tells. */
-  async #listen(member: Member): Promise<void> {
+  async #listen(member: RoundMember): Promise<void> {
     const { taskId, version } = this.#task.meta
     try {
-      const ask = { taskId, version, numbers: this.#unheld() }
-      for await (const announced of this.#deps.link.sync(member.parent, ask, this.#signal)) {
-        this.#note(member, announced)
-        this.#move()
-      }
-      member.told = true
+      const ask = { taskId, version, numbers: this.#unheld(), inOrder: this.#deps.inOrder() }
+      for await (const announced of this.#deps.link.sync(member.parent, ask, this.#signal))
+        this.#hear(member, announced)
+      member.toldAll = true
     } catch (error) {
       if (!this.#signal.aborted) this.#drop(member, asFailure(error, 'peer.unreachable'))
     }
-    this.#move()
+    this.#moveSoon()
   }
 
-  #note(member: Member, announced: Announced): void {
-    const { number } = announced
-    if (!Number.isSafeInteger(number) || !this.#fits(announced)) return
-    const record = announced.record
-    if (record === undefined) member.stock = true
-    if (record !== undefined && this.#matches(record, announced) && this.#deps.records.believes(record)) {
-      this.#records.set(number, record)
-      if (record.contentLength !== undefined && this.#task.contentLength === undefined) {
-        void this.#task.setContentLength(record.contentLength).then(
-          () => this.#move(),
-          () => undefined,
-        )
-      }
-    }
-    member.has.set(number, announced)
-  }
-
-  /** A parent may only speak of pieces that the task can have. */
-  #fits({ number, offset, length }: Announced): boolean {
-    const span = pieceSpan(number, this.#task.meta.pieceLength, this.#task.contentLength)
-    if (number < 0 || offset !== span.offset || length <= 0) return false
-    return this.#task.contentLength === undefined ? length <= span.length : length === span.length
-  }
-
-  #matches(record: PieceRecord, announced: Announced): boolean {
-    const { taskId, version, pieceLength } = this.#task.meta
-    return (
-      record.taskId === taskId &&
-      record.version === version &&
-      record.pieceLength === pieceLength &&
-      record.number === announced.number &&
-      record.offset === announced.offset &&
-      record.length === announced.length
+  #hear(member: RoundMember, announced: Announced): void {
+    member.tells(announced)
+    this.#offer(this.#news.hear(member, announced))
+    const contentLength = this.#news.record(announced.number)?.contentLength
+    if (contentLength === undefined || this.#task.contentLength !== undefined) return
+    this.#task.setContentLength(contentLength).then(
+      () => this.#moveSoon(),
+      () => undefined,
     )
+  }
+
+  /** These pieces may be asked for now. */
+  #offer(news: readonly News<RoundMember>[]): void {
+    for (const { teller, announced, which } of news) {
+      if (teller.left) continue
+      this.#strategy.join(teller.id, { givesUnits: announced.speaksBlocks === true })
+      this.#strategy.has(teller.id, announced.number, which)
+    }
+    this.#moveSoon()
+  }
+
+  #got(number: number): void {
+    const blocks = this.#task.piece(number) === undefined ? this.#task.blocks(number) : 'all'
+    // With its last block the piece is about to be held, and then it is told again.
+    if (blocks === undefined || (blocks !== 'all' && blocks.full)) return
+    this.#strategy.got(number, blocks)
+    for (const ask of this.#strategy.needless()) this.#member(ask)?.callOff()
+    this.#moveSoon()
+  }
+
+  /** Once for all that happens in one turn of the event loop. */
+  #moveSoon(): void {
+    if (this.#moving) return
+    this.#moving = true
+    queueMicrotask(() => {
+      this.#moving = false
+      this.#move()
+    })
   }
 
   /** Starts what can be started, and ends the round when it has nothing more to give. */
   #move(): void {
     if (this.#signal.aborted) return
     clearTimeout(this.#patience)
-    if (this.#done()) return this.#resolve()
-    while (this.#fetching.size < this.#deps.concurrentPieces) {
-      const choice = pickPiece({
-        open: this.#missing(),
-        holders: (number) => this.#holders(number),
-        inOrder: this.#deps.inOrder(),
-        random: Math.random,
-      })
-      if (choice === undefined) break
-      this.#run(this.#fetch(choice.number, choice.parent))
+    const { first, last } = this.#deps.wanted()
+    if (this.#task.contentLength !== undefined) this.#strategy.setContentLength(this.#task.contentLength)
+    this.#strategy.want(first, last)
+    if (this.#strategy.complete) return this.#resolve()
+    if (this.#mayDoWithoutRecord) {
+      for (const { teller, announced, which } of this.#news.withoutRecords()) {
+        this.#strategy.join(teller.id, { givesUnits: false })
+        this.#strategy.has(teller.id, announced.number, which)
+      }
     }
-    if (this.#fetching.size > 0) return
-    if (this.#members.every((member) => member.left || (member.told && !this.#hasMissing(member))))
+    this.#askAll()
+    if (this.#members.some(({ busy }) => busy)) {
+      // Nothing may happen until the slowest has answered: look whether somebody else would be faster.
+      if (this.#strategy.open === 0) this.#patience = setTimeout(() => this.#moveSoon(), LOOK_AGAIN_MS)
+      return
+    }
+    if (this.#members.every((member) => member.left || (member.toldAll && !this.#strategy.canGive(member.id))))
       return this.#resolve()
     this.#patience = setTimeout(() => this.#resolve(), this.#deps.patienceMs)
   }
 
-  async #fetch(number: number, member: Member): Promise<void> {
-    const announced = member.has.get(number)
-    if (announced === undefined) return
-    this.#fetching.add(number)
-    member.inFlight++
-    const started = performance.now()
-    try {
-      const record = this.#records.get(number)
-      await fetchFromParent(this.#task, member.parent, announced, record, this.#deps, this.#signal)
-      measure(member, announced.length, performance.now() - started)
-    } catch (error) {
-      if (!this.#signal.aborted) this.#lose(member, number, error)
-    } finally {
-      member.inFlight--
-      this.#fetching.delete(number)
+  #askAll(): void {
+    const members = this.#members.filter(({ left }) => !left)
+    let busy = members.filter((member) => member.busy).length
+    this.#turn++
+    for (let index = 0; index < members.length; index++) {
+      const member = members[(index + this.#turn) % members.length]
+      if (member === undefined || (!member.busy && busy >= this.#deps.concurrentPieces)) continue
+      if (!member.busy) busy++
+      for (let ask = this.#strategy.next(member.id); ask !== undefined; ask = this.#strategy.next(member.id))
+        this.#run(this.#fetch(member, ask))
+      if (!member.busy) busy--
     }
-    this.#move()
+  }
+
+  async #fetch(member: RoundMember, ask: Ask): Promise<void> {
+    const onSilent = (): void => this.#silent(member)
+    try {
+      await member.bring(ask, this.#news.record(ask.piece), this.#task, { ...this.#deps, onSilent }, this.#signal)
+      this.#strategy.revived(member.id)
+      this.#strategy.done(ask)
+    } catch (error) {
+      this.#strategy.failed(ask)
+      if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask.piece, error)
+    }
+    this.#moveSoon()
+  }
+
+  /** What it was asked for is asked of others as well. */
+  #silent(member: RoundMember): void {
+    this.#deps.log.debug({ parent: member.parent.hostname }, 'a parent is silent')
+    this.#strategy.stalled(member.id)
+    this.#moveSoon()
   }
 
   /** A piece that a parent did not give: told to the planner, and asked of another one. */
-  #lose(member: Member, number: number, error: unknown): void {
+  #lose(member: RoundMember, number: number, error: unknown): void {
     const failure = asFailure(error, 'peer.unreachable')
     if (failure.code.startsWith('storage.')) return this.#reject(failure)
     this.#deps.failed(number, member.parent, failure)
-    member.has.delete(number)
+    member.lacks(number)
+    this.#strategy.hasNot(member.id, number)
     if (failure.code !== 'piece.missing') this.#drop(member, failure)
   }
 
-  #drop(member: Member, failure: Failure): void {
+  #drop(member: RoundMember, failure: Failure): void {
     if (!member.left) {
       const { hostname, ip } = member.parent
       this.#deps.log.warn(
@@ -253,34 +259,17 @@ class Round {
         'parent left out',
       )
     }
-    member.left = true
-    member.has.clear()
-  }
-
-  #holders(number: number): Member[] {
-    if (this.#deps.records.hasSigners && !this.#records.has(number) && !this.#mayDoWithoutRecord()) return []
-    return this.#members.filter((member) => !member.left && member.has.has(number))
+    member.leave()
+    this.#strategy.leave(member.id)
   }
 
   /** A CRC-32 of the sender's own will do only where nobody is left who could still bring a record. */
-  #mayDoWithoutRecord(): boolean {
-    return !this.#deps.requireRecords && this.#members.every(({ left, told, stock }) => left || told || stock)
+  get #mayDoWithoutRecord(): boolean {
+    return !this.#deps.requireRecords && !this.#members.some(({ mayBringRecords }) => mayBringRecords)
   }
 
-  /** Wanted pieces that are neither held nor on their way; without a length, those that parents speak of. */
-  #missing(): number[] {
-    const wanted = this.#deps.wanted()
-    const last =
-      lastWanted(this.#task, wanted) ?? Math.max(-1, ...this.#members.flatMap((member) => [...member.has.keys()]))
-    const missing: number[] = []
-    for (let number = wanted.first; number <= last; number++) {
-      if (this.#task.piece(number) === undefined && !this.#fetching.has(number)) missing.push(number)
-    }
-    return missing
-  }
-
-  #hasMissing(member: Member): boolean {
-    return this.#missing().some((number) => member.has.has(number))
+  #member(ask: Ask): RoundMember | undefined {
+    return this.#members.find(({ id }) => id === ask.member)
   }
 
   /** What parents are asked about: all that is not here, since others may join and want more; undefined: everything. */
@@ -291,16 +280,18 @@ class Round {
       (number) => this.#task.piece(number) === undefined,
     )
   }
-
-  #done(): boolean {
-    return isHere(this.#task, this.#deps.wanted())
-  }
 }
 
-function measure(member: Member, bytes: number, ms: number): void {
-  const rate = bytes / Math.max(ms, 0.1)
-  member.rate = member.rate === 0 ? rate : member.rate * 0.7 + rate * 0.3
-  member.slots = Math.min(Math.max(Math.ceil(BUSY_MS / Math.max(ms, 0.1)), 1), MAX_SLOTS)
+function strategyFor(task: StoredTask, { inOrder }: Pick<RoundDeps, 'inOrder'>): Strategy {
+  const { pieceLength } = task.meta
+  const shape = { pieceLength, unitLength: Math.min(BLOCK_LENGTH, pieceLength), contentLength: task.contentLength }
+  const strategy = new Strategy(shape, { now: () => performance.now(), random: () => Math.random(), inOrder })
+  for (const { number } of task.pieces()) strategy.got(number, 'all')
+  for (let number = 0; number < (task.pieceCount ?? 0); number++) {
+    const blocks = task.piece(number) === undefined ? task.blocks(number) : undefined
+    if (blocks !== undefined && !blocks.full) strategy.got(number, blocks)
+  }
+  return strategy
 }
 
 /** Whether every wanted piece is held. */

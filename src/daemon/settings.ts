@@ -34,7 +34,7 @@ export const daemonSettings = {
   },
   download: {
     rateLimit: size(0, 'Bytes per second taken by all downloads together; 0 is no limit.'),
-    concurrentPieces: number(4, 'Pieces of one task fetched at the same time.', { min: 1, max: 64 }),
+    concurrentPieces: number(16, 'Parents of one task that are asked at the same time.', { min: 1, max: 64 }),
     patience: duration(60_000, 'How long parents may have nothing new before other ones are asked for.'),
     pieceTimeout: duration(20_000, 'How long a parent may be silent in the middle of a piece.'),
   },

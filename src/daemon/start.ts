@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import {
+  BlockConnections,
   downloadService,
   implement,
   isPortTaken,
@@ -8,7 +9,6 @@ import {
   schedulerClient,
   serveGrpc,
   serveHealth,
-  servePieces,
   uploadService,
 } from '#api'
 import { type HostIdentity, type SettingsOf } from '#core'
@@ -20,7 +20,9 @@ import { Announcer } from './announce.ts'
 import { evictRegularly, type StorageLimits } from './evict.ts'
 import { Counts } from './counts.ts'
 import { Fetches } from './fetches.ts'
+import { Handouts } from './handouts.ts'
 import { hostMessage } from './host-message.ts'
+import { listenForPieces } from './listen-for-pieces.ts'
 import { ParentClients } from './parent-clients.ts'
 import { parentLink } from './parent-link.ts'
 import type { Planner } from './plan.ts'
@@ -29,6 +31,9 @@ import { schedulerPlanner } from './scheduler-planner.ts'
 import { downloadHandlers, type ServicesDeps, uploadHandlers } from './services.ts'
 import type { daemonSettings } from './settings.ts'
 import { type HostKey, hostKey } from './trust.ts'
+
+/** A parent that sends nothing for so long while it should is not waited for: others are asked as well. */
+const SILENT_MS = 1000
 
 export interface DaemonDeps {
   readonly settings: SettingsOf<typeof daemonSettings>
@@ -74,7 +79,16 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   )
 
   // What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready.
-  const pieces = scope.own(await listenForPieces(deps, activity, counts))
+  const { upload: serving, listen, download } = settings
+  const handouts = new Handouts()
+  const pieces = scope.own(
+    await orAnyPort(serving.piecePort, log, (port) =>
+      listenForPieces(
+        { ...serving, host: listen, port, idleTimeoutMs: download.pieceTimeout },
+        { store, activity, counts, handouts },
+      ),
+    ),
+  )
   let announcer: Announcer | undefined
   const planner = schedulerPlanner({
     host,
@@ -99,15 +113,22 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     activity,
     counts,
   }
-  const sync = { store, isRunning: services.isRunning, ip: host.ip, port: pieces.port }
+  const sync = {
+    store,
+    handouts,
+    isRunning: services.isRunning,
+    ip: host.ip,
+    port: pieces.port,
+    sent: (bytes: number) => counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes),
+  }
   const upload = scope.own(
-    await orAnyPort(settings.upload.port, log, (port) =>
+    await orAnyPort(serving.port, log, (port) =>
       serveGrpc({
         services: [
           implement(uploadService, uploadHandlers({ ...services, sync })),
           serveHealth(['dfdaemon.v2.DfdaemonUpload']),
         ],
-        listen: { host: settings.listen, port },
+        listen: { host: listen, port },
         onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
       }),
     ),
@@ -152,11 +173,15 @@ function fetchDeps(
 ): ConstructorParameters<typeof Fetches>[0] {
   const { download, trust } = deps.settings
   const parents = scope.own(new ParentClients())
+  const connections = scope.own(
+    new BlockConnections({ connectTimeoutMs: 2000, timeoutMs: download.pieceTimeout, silentMs: SILENT_MS }),
+  )
   return {
     planner,
     link: parentLink({
       hostId: deps.host.id,
       client: (parent) => parents.client(parent),
+      connections,
       pieceTimeoutMs: download.pieceTimeout,
     }),
     signer: { hostId: deps.host.id, key },
@@ -167,35 +192,6 @@ function fetchDeps(
     counts,
     log: deps.log,
   }
-}
-
-/** Serves the pieces that are held, at the rate that was set. */
-function listenForPieces(
-  { settings, store, log }: DaemonDeps,
-  activity: Activity,
-  counts: Counts,
-): ReturnType<typeof servePieces> {
-  const { upload, listen } = settings
-  const bucket = new TokenBucket(upload.rateLimit)
-  return orAnyPort(upload.piecePort, log, (port) =>
-    servePieces({
-      listen: { host: listen, port },
-      maxConnections: upload.maxConnections,
-      idleTimeoutMs: settings.download.pieceTimeout,
-      limit: bucket,
-      onServed: ({ bytes }) => {
-        counts.add('dragonfly_dfdaemon_upload_piece_total')
-        counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes)
-      },
-      find: (taskId, number) => {
-        const task = store.get(taskId)
-        const piece = task?.piece(number)
-        if (task === undefined || piece === undefined) return Promise.resolve(undefined)
-        activity.touch()
-        return Promise.resolve({ ...piece, read: (position, target) => task.read(piece.offset + position, target) })
-      },
-    }),
-  )
 }
 
 /** Listens at `port`; when somebody else has it, at a free one. */

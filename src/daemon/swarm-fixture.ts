@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { blake3 } from '@napi-rs/blake-hash'
 import { crc32 } from '@node-rs/crc32'
-import { BLOCK_LENGTH, Failure, fill, type PieceRecord, pieceCount, pieceSpan } from '#core'
+import { BLOCK_LENGTH, blockCount, BlockSet, Failure, fill, type PieceRecord, pieceCount, pieceSpan } from '#core'
 import { openTaskStore, type StoredTask, type TaskMeta, type TaskStore } from '#storage'
 import type { Announced, ParentLink } from './from-parent.ts'
 import type { Parent } from './plan.ts'
@@ -108,13 +109,22 @@ export interface Behaviour {
   readonly diesAfter?: number
   /** It stays connected when it has told all. */
   readonly lingers?: boolean
+  /** It gives single blocks. */
+  readonly blocks?: boolean
+  /** Blocks it has of pieces that it does not have whole. */
+  readonly partly?: Readonly<Record<number, readonly number[]>>
+  /** Sent along with the news of each piece. */
+  readonly along?: Buffer
+  /** How long an answer takes; for ever: it never comes, and the silence is told at once. */
+  readonly takesMs?: number | 'for ever'
 }
 
-/** Parents in this process, by host name. `asked` counts the pieces asked of each. */
+/** Parents in this process, by host name. `asked` tells the pieces asked of each, `askedBlocks` blocks as `piece.block`. */
 export function fakeLink(
   behaviours: Readonly<Record<string, Behaviour>>,
-): ParentLink & { asked: Record<string, number[]> } {
+): ParentLink & { asked: Record<string, number[]>; askedBlocks: Record<string, string[]> } {
   const asked: Record<string, number[]> = {}
+  const askedBlocks: Record<string, string[]> = {}
   const ports = Object.keys(behaviours)
   const behaviourOf = (hostname: string): Behaviour => {
     const behaviour = behaviours[hostname]
@@ -123,8 +133,18 @@ export function fakeLink(
   }
   return {
     asked,
+    askedBlocks,
     async *sync({ hostname, ip }, { numbers }, signal): AsyncGenerator<Announced> {
-      const { content, has, record, diesAfter, lingers } = behaviourOf(hostname)
+      const {
+        content,
+        has,
+        record,
+        diesAfter,
+        lingers,
+        blocks: speaksBlocks = false,
+        partly = {},
+        along,
+      } = behaviourOf(hostname)
       const all = Array.from({ length: pieceCount(content.length, PIECE_LENGTH) }, (_, number) => number)
       let told = 0
       for (const number of (has ?? all).filter((one) => numbers?.includes(one) ?? true)) {
@@ -134,7 +154,17 @@ export function fakeLink(
           ip,
           port: ports.indexOf(hostname),
           record: record?.(number),
+          speaksBlocks,
+          content: along,
         }
+      }
+      for (const [key, indexes] of Object.entries(partly)) {
+        const number = Number(key)
+        const span = pieceSpan(number, PIECE_LENGTH, content.length)
+        const set = BlockSet.of(blockCount(span.length))
+        for (const index of indexes) set.add(index)
+        const at = { ip, port: ports.indexOf(hostname) }
+        yield { ...span, ...at, record: record?.(number), speaksBlocks, blocks: set.bytes }
       }
       if (lingers) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
@@ -150,6 +180,31 @@ export function fakeLink(
       await fill(taker, sent)
       if (sent.length < length)
         throw new Failure('peer.unreachable', `${hostname} sent ${sent.length} of ${length} bytes`)
+    },
+    openBlocks({ port }, onSilent) {
+      const hostname = ports[port] ?? ''
+      const closed = new AbortController()
+      return {
+        async ask({ number, first, count }, sink) {
+          for (let index = first; index < first + count; index++)
+            (askedBlocks[hostname] ??= []).push(`${number}.${index}`)
+          const { content, send, takesMs } = behaviourOf(hostname)
+          if (takesMs === 'for ever') {
+            onSilent()
+            await new Promise((_, reject) => {
+              closed.signal.addEventListener('abort', () => reject(new Failure('peer.unreachable', 'closed')))
+            })
+          }
+          if (typeof takesMs === 'number') await sleep(takesMs, undefined, { signal: closed.signal })
+          closed.signal.throwIfAborted()
+          const { offset, length } = pieceSpan(number, PIECE_LENGTH, content.length)
+          const right = content.subarray(offset, offset + length)
+          const sent = send?.(number, right) ?? right
+          if (sent instanceof Failure) throw sent
+          await fill(sink(), sent.subarray(first * BLOCK_LENGTH, (first + count) * BLOCK_LENGTH))
+        },
+        close: () => closed.abort(new Failure('peer.unreachable', 'closed')),
+      }
     },
   }
 }

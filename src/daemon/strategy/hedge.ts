@@ -4,6 +4,8 @@ import type { UnitStates } from './unit-states.ts'
 
 /** A second one has to be this much faster, or asking twice is only traffic. */
 const CLEARLY = 2
+/** And what comes within this time is not worth a second request. */
+const SOON_MS = 50
 const FIRST_ANSWER_MS = 300
 /** Members that are asked for one unit at the same time. */
 const MOST_ASKS = 2
@@ -20,7 +22,7 @@ export function chooseHedge(
   if (member.rate === 0) return undefined
   const ownMs = member.expectedMs(units.bytesOf({ piece: 0, first: 0, count: 1 }))
   let worst: { ask: Ask; run: Run } | undefined
-  let worstMs = ownMs * CLEARLY
+  let worstMs = Math.max(ownMs * CLEARLY, SOON_MS)
   for (const other of members) {
     if (other === member || !other.givesUnits) continue
     let ms = 0

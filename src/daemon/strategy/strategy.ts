@@ -45,7 +45,7 @@ export class Strategy {
         return units()
       },
       started: this.#started,
-      random: deps.random,
+      random: () => deps.random(),
     }
     this.#reshape()
   }

@@ -1,0 +1,124 @@
+import type { SyncPiecesRequest } from '#api'
+import { type PieceRecord, type PieceSpan, pieceSpan } from '#core'
+import type { StoredTask } from '#storage'
+import type { HandoutChild, TaskHandout } from './handouts.ts'
+
+/** How often it is checked whether pieces can still come. */
+const CHECK_MS = 500
+
+/** What one child is still to be told of a task. Nobody else tells it. */
+export class PieceTelling implements Disposable {
+  readonly speaksBlocks: boolean
+  readonly #task: StoredTask
+  readonly #handout: TaskHandout | undefined
+  /** Pieces that the child asked for and was not told as whole; undefined: everything. */
+  readonly #asked: Set<number> | undefined
+  readonly #news = new Set<number>()
+  readonly #recorded = new Set<number>()
+  readonly #forget: (() => void)[]
+  #wholePieces = false
+  #wake = (): void => undefined
+  readonly #child: HandoutChild | undefined
+
+  constructor(task: StoredTask, request: SyncPiecesRequest, handout: TaskHandout | undefined) {
+    this.#task = task
+    this.#handout = handout
+    this.speaksBlocks = request.speaksBlocks
+    this.#asked = request.allPieces ? undefined : new Set(request.interestedPieceNumbers)
+    this.#child = handout?.join(
+      (number) => this.#wants(number),
+      () => this.wake(),
+    )
+    this.#forget = [task.onPiece(({ number }) => this.#add(number, true))]
+    if (this.speaksBlocks) this.#forget.push(task.onBlocks((number) => this.#add(number, false)))
+    for (const { number } of task.pieces()) this.#add(number, true)
+    if (this.speaksBlocks) this.#addBegun()
+  }
+
+  [Symbol.dispose](): void {
+    for (const stop of this.#forget) stop()
+    this.#child?.leave()
+  }
+
+  /** There is something to tell. */
+  get hasNews(): boolean {
+    return this.#news.size > 0
+  }
+
+  /** And nothing of it is a whole piece: it can wait for more. */
+  get onlyBlocks(): boolean {
+    return !this.#wholePieces && this.#news.size > 0
+  }
+
+  /** Everything that was asked for was told. */
+  get toldAll(): boolean {
+    return this.#asked?.size === 0
+  }
+
+  /** Some of what is here is for others first. */
+  get keepsBack(): boolean {
+    return this.#child?.keepsBack ?? false
+  }
+
+  /** Pieces to tell of now. */
+  take(): number[] {
+    for (const number of this.#child?.next() ?? []) if (this.#wants(number)) this.#news.add(number)
+    const numbers = [...this.#news]
+    this.#news.clear()
+    this.#wholePieces = false
+    return numbers
+  }
+
+  /** The piece was told as whole: there is no more to say of it. */
+  told(number: number): void {
+    this.#asked?.delete(number)
+    this.#recorded.add(number)
+  }
+
+  /** Its record, when the child was not given it yet. */
+  recordOf(number: number): PieceRecord | undefined {
+    if (this.#recorded.has(number)) return undefined
+    const record = this.#task.record(number)
+    if (record !== undefined) this.#recorded.add(number)
+    return record
+  }
+
+  /** Where a piece lies; undefined while nobody knows how long it is. */
+  spanOf(number: number): PieceSpan | undefined {
+    const { contentLength, meta } = this.#task
+    return contentLength === undefined ? undefined : pieceSpan(number, meta.pieceLength, contentLength)
+  }
+
+  wake(): void {
+    this.#wake()
+  }
+
+  /** Resolves when there may be something to tell, at the latest after half a second. */
+  async news(): Promise<void> {
+    if (this.#news.size > 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CHECK_MS)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #wants(number: number): boolean {
+    return this.#asked === undefined || this.#asked.has(number)
+  }
+
+  #addBegun(): void {
+    for (let number = 0; number < (this.#task.pieceCount ?? 0); number++) {
+      if (this.#task.piece(number) === undefined && this.#task.blocks(number) !== undefined) this.#add(number, false)
+    }
+  }
+
+  #add(number: number, whole: boolean): void {
+    if (!this.#wants(number) || (whole && this.#handout?.keeps(number) === true)) return
+    this.#news.add(number)
+    this.#wholePieces ||= whole
+    this.#wake()
+  }
+}
