@@ -1,6 +1,7 @@
 import { readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from '@node-rs/crc32'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BLOCK_LENGTH } from '#core'
 import type { HeldPiece, StoredTask } from './contract.ts'
@@ -325,7 +326,7 @@ test('what is read while it is forgotten is not passed on', async () => {
   const task = await at.store.open(meta)
   await writeBlocks(task, content, { first: 0, count: 2 })
   const reading = task.read(0, Buffer.alloc(BLOCK_LENGTH))
-  for (let turn = 0; turn < 10; turn++) await undefined // the disk is asked, and cannot have answered yet
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve() // the disk is asked, and cannot have answered yet
   const verifying = at.store.verify(meta.taskId)
   await expect(reading).rejects.toMatchObject(missing)
   await verifying
@@ -414,4 +415,68 @@ test('a newer record with other digests takes the place of what nobody writes an
   expect(await readableRightly(task, changed)).toEqual([1, 2])
   await writeBlocks(task, changed, { ...options, first: 0, count: 1 })
   expect(await heldRightly(task, changed)).toEqual([0])
+})
+
+test('whoever brings what, in whatever order, and leaves or lies: what is readable is right, and nothing right is lost', async () => {
+  await using at = await tempStore({ bufferBytes: 4 * BLOCK_LENGTH })
+  const chunkLength = fc.constantFrom(65_536, 300_001, BLOCK_LENGTH, 2_000_000)
+  const blocks = fc.record({
+    number: fc.integer({ min: 0, max: 1 }),
+    range: fc.constantFrom<[number, number]>([0, 1], [1, 1], [2, 1], [0, 2], [1, 2], [0, 3]),
+    chunkLength,
+    lies: fc.boolean(),
+    leaves: fc.boolean(),
+  })
+  const source = fc.record({ chunkLength, given: fc.integer({ min: 0, max: 2 * PIECE }) })
+  let number = 3000
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(blocks, { maxLength: 9 }),
+      fc.array(source, { maxLength: 2 }),
+      async (writers, sources) => {
+        const task = await at.store.open(metaOf({ taskId: taskIdOf(number++), contentLength: content.length }))
+        const looks: Promise<unknown>[] = []
+        task.onBlocks((piece) => looks.push(readableRightly(task, content, piece)))
+        const lie = Buffer.alloc(content.length, 5)
+        const bringing = writers.map(async ({ number, range: [first, count], chunkLength, lies, leaves }) => {
+          const options = { record: recordOf(task, content, number), first, count, parentId: 'p' }
+          const start = number * PIECE + first * BLOCK_LENGTH
+          const bytes = (lies ? lie : content).subarray(
+            start,
+            Math.min(start + count * BLOCK_LENGTH, (number + 1) * PIECE),
+          )
+          await using writer = task.writeBlocks(options)
+          await giveAll(writer, leaves ? bytes.subarray(0, bytes.length - 10) : bytes, chunkLength).catch(
+            () => undefined,
+          )
+          if (leaves) return
+          const ended = await writer.end().catch((error: unknown) => error)
+          if (ended !== undefined) return expect([lies, ended]).toEqual([true, expect.objectContaining(corrupt)])
+          for (let index = first; index < first + count; index++) expect(task.blocks(number)?.has(index)).toBe(true)
+        })
+        const reading = sources.map(async ({ chunkLength, given }) => {
+          await using writer = task.write({ first: 0, end: 2, from: SOURCE })
+          await giveAll(writer, content.subarray(0, given), chunkLength)
+          await writer.end()
+        })
+        await Promise.all([...bringing, ...reading])
+        await Promise.all(looks)
+        await heldRightly(task, content)
+        for (const piece of [0, 1]) {
+          const set = await readableRightly(task, content, piece)
+          const wanted = writers.filter((w) => w.number === piece && !w.lies && !w.leaves)
+          for (const {
+            range: [first, count],
+          } of wanted) {
+            for (let index = first; index < first + count; index++) expect(set).toContain(index)
+          }
+          expect(task.piece(piece) !== undefined).toBe(set.length === 3)
+          if (task.piece(piece))
+            expect(task.piece(piece)?.crc32).toBe(crc32(content.subarray(piece * PIECE, (piece + 1) * PIECE)))
+        }
+        await at.store.delete(task.meta.taskId)
+      },
+    ),
+    { numRuns: 150 },
+  )
 })

@@ -94,7 +94,7 @@ export class Draft {
     }
     this.forget()
     this.#checked = new CheckedBlocks(record)
-    for (const open of [...this.#open.values()]) {
+    for (const open of this.#open.values()) {
       if (open.done) this.#settle(open)?.catch(() => undefined) // its own writer keeps it, or tells why not
     }
   }
