@@ -1,10 +1,21 @@
-import { rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { downloadClient, openChannel } from '#api'
 import { type Member, type Ran, run } from '#devnet'
+import { cpuMsOf, cpuMsOfEndedChildren } from './cpu.ts'
+import type { Sample } from './measure.ts'
 
 export interface BenchOptions {
   readonly sizeBytes: number
   readonly runs: number
+  /** Only what shows a collapse. */
+  readonly short: boolean
+}
+
+/** What is downloaded, and what has to come out of it. */
+export interface Wanted {
+  readonly url: string
+  /** The file itself, on this machine. */
+  readonly original: string
 }
 
 /** Dirty pages of one run are not to slow down the next one. */
@@ -13,34 +24,50 @@ export async function sync(): Promise<void> {
 }
 
 /** `curl -o`, the measure of everything here. */
-export async function curl(url: string, output: string, sizeBytes: number): Promise<number> {
-  const ran = await run('curl', ['-sS', '-o', output, url])
-  await check(ran, output, sizeBytes)
-  return ran.ms
+export function curl(wanted: Wanted, output: string): Promise<Sample> {
+  return fetchBy('curl', ['-sS', '-o', output, wanted.url], wanted, output)
 }
 
-export interface Downloaded {
-  readonly ms: number
+/** A program that writes `output` and ends: its time, and its CPU. */
+export async function fetchBy(
+  command: string,
+  args: readonly string[],
+  wanted: Wanted,
+  output: string,
+): Promise<Sample> {
+  const before = cpuMsOfEndedChildren()
+  const ran = await run(command, args)
+  const cpuMs = cpuMsOfEndedChildren() - before
+  await check(ran, wanted, output)
+  return { ms: ran.ms, cpuMs }
+}
+
+export interface Downloaded extends Sample {
   readonly rssPeakBytes: number
   readonly taskId: string
 }
 
+/** `dfget` asking a daemon: the CPU is that of both, as long as the dfget ran. */
 export async function dfget(
   peer: Member,
+  wanted: Wanted,
   args: readonly string[],
   output: string,
-  sizeBytes: number,
 ): Promise<Downloaded> {
-  const ran = await peer.dfget([...args, '-O', output, '--json'])
-  await check(ran, output, sizeBytes)
+  const cpu = (): number => cpuMsOf(peer.pid) + cpuMsOfEndedChildren()
+  const before = cpu()
+  const ran = await peer.dfget([wanted.url, ...args, '-O', output, '--json'])
+  const cpuMs = cpu() - before
+  await check(ran, wanted, output)
   const { taskId } = JSON.parse(ran.stdout) as { taskId: string }
-  return { ms: ran.ms, rssPeakBytes: ran.rssPeakBytes, taskId }
+  return { ms: ran.ms, cpuMs, rssPeakBytes: ran.rssPeakBytes, taskId }
 }
 
-async function check(ran: Ran, output: string, sizeBytes: number): Promise<void> {
+/** That the output is the file, byte by byte; then it makes room. Not timed. */
+export async function check(ran: Ran, { original }: Wanted, output: string): Promise<void> {
   if (ran.code !== 0) throw new Error(`exit ${ran.code}: ${ran.stdout}${ran.stderr}`)
-  const { size } = await stat(output)
-  if (size !== sizeBytes) throw new Error(`${output} has ${size} bytes instead of ${sizeBytes}`)
+  const compared = await run('cmp', [original, output])
+  if (compared.code !== 0) throw new Error(`${output} is not the file: ${compared.stdout}${compared.stderr}`)
   await rm(output)
 }
 

@@ -1,33 +1,42 @@
-import { devnet, startNginx, tempDir } from '#devnet'
+import { join } from 'node:path'
+import { devnet, type Member, startNginx, tempDir } from '#devnet'
+import { cpuMsOf } from './cpu.ts'
 import { type BenchOptions, curl, dfget, forget, sync } from './download.ts'
-import { type Goal, measure, showTable } from './measure.ts'
+import { measure, measuredTable, median } from './measure.ts'
+import type { Report } from './report.ts'
 
 const MiB = 2 ** 20
+const GiB = 2 ** 30
 
 /** One file from a seed that has it to a daemon that has it not, beside `curl -o` from nginx. */
-export async function dfgetFromSeed({ sizeBytes, runs }: BenchOptions): Promise<Goal[]> {
+export async function dfgetFromSeed({ sizeBytes, runs }: BenchOptions): Promise<Report[]> {
   await using dir = await tempDir('bench')
   await using nginx = await startNginx({ files: { f: { size: sizeBytes, seed: 1 } } })
   await using net = await devnet({ peers: 1, seeds: 1 })
-  const [peer] = net.peers
-  if (peer === undefined) throw new Error('the net has no peer')
-  const url = nginx.url('f')
-  const { taskId } = await dfget(peer, [url], dir.join('first'), sizeBytes)
+  const [[peer], [seed]] = [net.peers, net.seeds]
+  if (peer === undefined || seed === undefined) throw new Error('the net has no peer, or no seed')
+  const wanted = { url: nginx.url('f'), original: join(nginx.root, 'f') }
+  const { taskId } = await dfget(peer, wanted, [], dir.join('first'))
   await forget(peer, taskId)
   const before = await nginx.bytesSent()
   let curlRuns = 0
+  const servers = new CpuPerRun([
+    { name: 'nginx', pid: nginx.pid },
+    { name: 'seed', pid: seed.pid },
+    { name: 'scheduler', pid: net.scheduler.pid },
+  ])
   const measured = await measure(
     [
       {
         name: 'curl -o from nginx',
         run: () => {
           curlRuns++
-          return curl(url, dir.join('curl'), sizeBytes)
+          return servers.during(['nginx'], () => curl(wanted, dir.join('curl')))
         },
       },
       {
         name: 'dfget from the seed',
-        run: async () => (await dfget(peer, [url], dir.join('dfget'), sizeBytes)).ms,
+        run: () => servers.during(['seed', 'scheduler'], () => dfget(peer, wanted, [], dir.join('dfget'))),
         clear: () => forget(peer, taskId),
       },
     ],
@@ -37,6 +46,44 @@ export async function dfgetFromSeed({ sizeBytes, runs }: BenchOptions): Promise<
   const extraBytes = (await nginx.bytesSent()) - before - curlRuns * sizeBytes
   if (extraBytes > sizeBytes / 100)
     throw new Error(`dfget read ${extraBytes} bytes at nginx: this measured something else`)
-  showTable(`From a seed on this host, ${sizeBytes / MiB} MiB, ${runs} runs, every block checked`, measured)
-  return [{ what: 'dfget from a seed, to curl -o', value: measured[1]?.ratio ?? Number.NaN, atMost: 2, unit: ' ×' }]
+  const perGiB = (cpuMs: number): string => (cpuMs / 1000 / (sizeBytes / GiB)).toFixed(2)
+  const [plain, ours] = measured
+  return [
+    {
+      name: 'seed',
+      title: `${sizeBytes / MiB} MiB from a seed on this host, medians of ${runs}, every block checked`,
+      ...measuredTable(measured),
+      notes: [
+        `CPU seconds per GiB: ${servers.shown(perGiB)}, curl ${perGiB(plain?.cpuMs ?? Number.NaN)}, peer with dfget ${perGiB(ours?.cpuMs ?? Number.NaN)}`,
+        `peak memory: ${[seed, peer, net.scheduler].map(shownPeak).join(', ')}`,
+      ],
+      goals: [{ what: 'dfget from a seed, to curl -o', value: ours?.ratio ?? Number.NaN, atMost: 1.25, unit: ' ×' }],
+    },
+  ]
+}
+
+function shownPeak(member: Member): string {
+  return `${member.name} ${(member.rssPeakBytes() / MiB).toFixed(0)} MiB`
+}
+
+/** CPU of processes that go on, run by run. */
+class CpuPerRun {
+  readonly #processes: readonly { readonly name: string; readonly pid: number; readonly runs: number[] }[]
+
+  constructor(processes: readonly { readonly name: string; readonly pid: number }[]) {
+    this.#processes = processes.map((each) => ({ ...each, runs: [] }))
+  }
+
+  /** Counts what these processes use while `work` goes on. */
+  async during<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
+    const counted = this.#processes.filter(({ name }) => names.includes(name))
+    const before = counted.map(({ pid }) => cpuMsOf(pid))
+    const result = await work()
+    for (const [index, { pid, runs }] of counted.entries()) runs.push(cpuMsOf(pid) - (before[index] ?? 0))
+    return result
+  }
+
+  shown(format: (cpuMs: number) => string): string {
+    return this.#processes.map(({ name, runs }) => `${name} ${format(median(runs))}`).join(', ')
+  }
 }

@@ -1,17 +1,26 @@
 import { parseArgs } from 'node:util'
+import type { BenchOptions } from './download.ts'
 import { dfgetFromOrigin } from './from-origin.ts'
 import { dfgetFromSeed } from './from-seed.ts'
-import { type Goal, showGoals } from './measure.ts'
-import { dfgetOneByte } from './one-byte.ts'
+import { drawReport, keepReport, keptReports, type Report, showGoals, showReport, tableOf } from './report.ts'
 import { isolatedPlugin } from './plugin.ts'
+import { sizeLadder } from './sizes.ts'
+import { CONTENDER_NAMES, shapedSwarm } from './swarm/swarm.ts'
 
 const MiB = 2 ** 20
-const BENCHMARKS = { origin: dfgetFromOrigin, seed: dfgetFromSeed, byte: dfgetOneByte, plugin: isolatedPlugin }
-const USAGE = `npm run bench -- [origin] [seed] [byte] [plugin] [--size MiB] [--runs N] [--check]
+const USAGE = `npm run bench -- [origin] [seed] [sizes] [plugin] [swarm] [--runs N] [--size MiB] [--json FILE] [--plots DIR] [--check]
 
-  --size    length of the file in MiB (1024)
-  --runs    measured runs of each case (5)
-  --check   the short form for CI: 256 MiB, 3 runs, fails only where a goal is missed three times over`
+  --runs     measured runs of each case (5)
+  --size     length of the file in MiB (1024; swarm 256)
+  --json     add what was found to this file, a line each
+  --plots    draw what was found into this directory
+  --from     measure nothing: show and draw what --json has kept in this file, as Markdown
+  --check    the short form for CI: origin, seed and sizes, 256 MiB, 3 runs; fails only where a goal is missed three times over
+
+  of the swarm (needs root: network namespaces):
+  --peers    how many hosts want the file (4,8,16)
+  --only     which programs (${CONTENDER_NAMES.join(', ')})
+  --rate     Mbit/s of each link, each way (200)`
 /** A busy machine may be slow; only a collapse fails. */
 const SLACK_OF_CHECK = 3
 
@@ -20,20 +29,73 @@ const { values, positionals } = parseArgs({
   options: {
     size: { type: 'string' },
     runs: { type: 'string' },
+    json: { type: 'string' },
+    plots: { type: 'string' },
+    from: { type: 'string' },
+    peers: { type: 'string', default: '4,8,16' },
+    only: { type: 'string' },
+    rate: { type: 'string', default: '200' },
     check: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
+const runs = count(values.runs ?? (values.check ? '3' : '5'))
+const ended = new AbortController()
+
+const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
+  origin: () => dfgetFromOrigin(common(1024)),
+  seed: () => dfgetFromSeed(common(1024)),
+  sizes: () => sizeLadder(common(0)),
+  plugin: () => isolatedPlugin(common(1024)),
+  swarm: () =>
+    shapedSwarm({
+      sizeBytes: sizeOr(256),
+      runs,
+      peers: values.peers.split(',').map(count),
+      bitsPerSecond: count(values.rate) * 1e6,
+      only: values.only?.split(',') ?? [],
+      signal: ended.signal,
+    }),
+}
+const CHECKED = ['origin', 'seed', 'sizes']
+
 if (values.help) console.log(USAGE)
+else if (values.from !== undefined) await showKept(values.from)
 else await main()
 
 async function main(): Promise<void> {
-  const sizeBytes = count(values.size ?? (values.check ? '256' : '1024')) * MiB
-  const runs = count(values.runs ?? (values.check ? '3' : '5'))
-  const wanted = Object.entries(BENCHMARKS).filter(([name]) => positionals.length === 0 || positionals.includes(name))
-  const goals: Goal[] = []
-  for (const [, benchmark] of wanted) goals.push(...(await benchmark({ sizeBytes, runs })))
+  const unknown = positionals.filter((name) => !(name in BENCHMARKS))
+  if (unknown.length > 0) throw new Error(`there is no benchmark ${unknown.join(', ')}\n\n${USAGE}`)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort(new Error(signal)))
+  const all = values.check ? CHECKED : Object.keys(BENCHMARKS)
+  const reports: Report[] = []
+  for (const name of positionals.length > 0 ? positionals : all) {
+    for (const report of (await BENCHMARKS[name]?.()) ?? []) {
+      showReport(report)
+      if (values.json !== undefined) await keepReport(report, values.json)
+      if (values.plots !== undefined) await drawReport(report, values.plots)
+      reports.push(report)
+    }
+    ended.signal.throwIfAborted()
+  }
+  const goals = reports.flatMap((report) => report.goals)
   if (!showGoals(goals, values.check ? SLACK_OF_CHECK : 1)) process.exitCode = 1
+}
+
+async function showKept(file: string): Promise<void> {
+  for (const report of await keptReports(file)) {
+    console.log(`\n### ${report.title}\n\n${report.at}, ${report.machine}\n\n${tableOf(report, true)}\n`)
+    for (const note of report.notes) console.log(`- ${note}`)
+    if (values.plots !== undefined) await drawReport(report, values.plots)
+  }
+}
+
+function common(mebibytes: number): BenchOptions {
+  return { sizeBytes: mebibytes === 0 ? 0 : sizeOr(mebibytes), runs, short: values.check }
+}
+
+function sizeOr(mebibytes: number): number {
+  return count(values.size ?? String(values.check ? 256 : mebibytes)) * MiB
 }
 
 function count(text: string): number {

@@ -1,14 +1,24 @@
+import type { Report } from './report.ts'
+
+/** What one run took. */
+export interface Sample {
+  readonly ms: number
+  /** User and system, of all processes that belong to the case; undefined where nobody counted. */
+  readonly cpuMs?: number
+}
+
 /** One way of doing the work, timed in turn with the others. */
 export interface Case {
   readonly name: string
   /** Makes the ground for one run; not timed. */
   prepare?(): Promise<void>
-  /** Does the work once and says how many milliseconds it took. */
-  run(): Promise<number>
+  /** Does the work once and says what it took. */
+  run(): Promise<Sample>
   /** Undoes it; not timed. */
   clear?(): Promise<void>
 }
 
+/** The middle of all runs. */
 export interface Measured {
   readonly name: string
   readonly medianMs: number
@@ -16,6 +26,10 @@ export interface Measured {
   readonly maxMs: number
   /** To the median of the first case. */
   readonly ratio: number
+  /** NaN where nobody counted. */
+  readonly cpuMs: number
+  /** Of its CPU to that of the first case. */
+  readonly cpuRatio: number
 }
 
 /**
@@ -23,58 +37,67 @@ export interface Measured {
  * with another case, so that none always follows the same one.
  */
 export async function measure(cases: readonly Case[], runs: number, between: () => Promise<void>): Promise<Measured[]> {
-  const times = new Map(cases.map(({ name }) => [name, [] as number[]]))
+  const samples = new Map(cases.map(({ name }) => [name, [] as Sample[]]))
   for (let round = 0; round <= runs; round++) {
     for (let turn = 0; turn < cases.length; turn++) {
       const each = cases[(round + turn) % cases.length]
       if (each === undefined) continue
       await each.prepare?.()
       await between()
-      const ms = await each.run()
-      if (round > 0) times.get(each.name)?.push(ms)
+      const sample = await each.run()
+      if (round > 0) samples.get(each.name)?.push(sample)
       await each.clear?.()
     }
   }
-  const first = median(times.get(cases[0]?.name ?? '') ?? [])
-  return cases.map(({ name }) => {
-    const all = times.get(name) ?? []
-    const medianMs = median(all)
-    return { name, medianMs, minMs: Math.min(...all), maxMs: Math.max(...all), ratio: medianMs / first }
-  })
+  const [first] = samples.values()
+  return cases.map(({ name }) => summed(name, samples.get(name) ?? [], first ?? []))
 }
 
-function median(values: readonly number[]): number {
+function summed(name: string, samples: readonly Sample[], first: readonly Sample[]): Measured {
+  const all = samples.map(({ ms }) => ms)
+  const [medianMs, cpuMs] = [median(all), cpuOf(samples)]
+  const [ratio, cpuRatio] = [medianMs / median(first.map(({ ms }) => ms)), cpuMs / cpuOf(first)]
+  return { name, medianMs, minMs: Math.min(...all), maxMs: Math.max(...all), ratio, cpuMs, cpuRatio }
+}
+
+function cpuOf(samples: readonly Sample[]): number {
+  return median(samples.map(({ cpuMs = Number.NaN }) => cpuMs))
+}
+
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)
   const [low = Number.NaN, high = Number.NaN] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]]
   return (low + high) / 2
 }
 
-/** A line that has to hold. */
-export interface Goal {
-  readonly what: string
-  readonly value: number
-  readonly atMost: number
-  readonly unit: string
-}
-
-export function showTable(title: string, measured: readonly Measured[]): void {
-  const width = Math.max(...measured.map(({ name }) => name.length))
-  console.log(`\n${title}\n${''.padEnd(width)}    median       min       max   ratio`)
-  for (const { name, medianMs, minMs, maxMs, ratio } of measured) {
-    const cells = [medianMs, minMs, maxMs].map((ms) => `${ms.toFixed(0)} ms`.padStart(10)).join('')
-    console.log(`${name.padEnd(width)}${cells}${ratio.toFixed(2).padStart(8)}`)
+/** The table of what was measured, and bars of the ratios. */
+export function measuredTable(measured: readonly Measured[]): Pick<Report, 'columns' | 'rows' | 'plot'> {
+  const [first] = measured
+  return {
+    columns: [
+      { heading: 'by' },
+      { heading: 'median ms', digits: 0 },
+      { heading: 'min', digits: 0 },
+      { heading: 'max', digits: 0 },
+      { heading: 'ratio' },
+      { heading: 'CPU ms', digits: 0 },
+      { heading: 'CPU ratio' },
+    ],
+    rows: measured.map(({ name, medianMs, minMs, maxMs, ratio, cpuMs, cpuRatio }) => {
+      const cpu = Number.isNaN(cpuMs) ? [undefined, undefined] : [cpuMs, cpuRatio]
+      return [name, medianMs, minMs, maxMs, ratio, ...cpu]
+    }),
+    plot: {
+      kind: 'bars',
+      unit: ' ×',
+      bars: measured.map(({ name, ratio, minMs, maxMs, medianMs }) => {
+        const span = { low: (ratio * minMs) / medianMs, high: (ratio * maxMs) / medianMs }
+        return { name, value: ratio, ...span, own: /^dfget\b/.test(name) }
+      }),
+      mark: { value: 1, label: first?.name ?? '' },
+    },
   }
 }
 
-/** With some slack a goal is only a guard against a collapse. Says whether all of them hold. */
-export function showGoals(goals: readonly Goal[], slack: number): boolean {
-  console.log(slack === 1 ? '\nGoals' : `\nGoals, ${slack} times over`)
-  const holds = ({ value, atMost }: Goal): boolean => value <= atMost * slack
-  for (const goal of goals) {
-    const { what, value, atMost, unit } = goal
-    const word = holds(goal) ? 'met   ' : 'MISSED'
-    console.log(`${word}  ${what}: ${value.toFixed(2)}${unit} (at most ${atMost * slack}${unit})`)
-  }
-  return goals.every(holds)
-}
+export type { Goal } from './report.ts'

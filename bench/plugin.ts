@@ -10,7 +10,8 @@ import { silentLog } from '#runtime'
 import { createSources, sourceFromClient, type Sources, sourceSettings, withPolicy } from '#source'
 import { DragonflyPluginInit } from './bench-source.ts'
 import { type BenchOptions, sync } from './download.ts'
-import { type Goal, measure, showTable } from './measure.ts'
+import { measure, measuredTable, type Sample } from './measure.ts'
+import type { Report } from './report.ts'
 
 const MiB = 2 ** 20
 const SETTINGS = resolveSettings(sourceSettings, [])
@@ -18,7 +19,7 @@ const WARM_CALLS = 2000
 const warn = (): void => undefined
 
 /** The same source inside the host's process and as a plugin apart from it: the rate, and what a call and a process cost. */
-export async function isolatedPlugin({ sizeBytes, runs }: BenchOptions): Promise<Goal[]> {
+export async function isolatedPlugin({ sizeBytes, runs }: BenchOptions): Promise<Report[]> {
   await using dir = await tempDir('bench')
   await using nginx = await startNginx({ files: { f: { size: sizeBytes, seed: 1 } } })
   await writePlugin(dir.join('plugins'))
@@ -37,23 +38,27 @@ export async function isolatedPlugin({ sizeBytes, runs }: BenchOptions): Promise
     runs,
     sync,
   )
-  showTable(`One source from nginx, ${sizeBytes / MiB} MiB, ${runs} runs, every piece digested`, measured)
   const coldMs = await coldCall(dir, runs)
   const warmMs = await warmCall(host)
   const laterBytes = await idleMemory()
-  console.log(`first call of a cold plugin ${coldMs.toFixed(0)} ms, of a warm one ${warmMs.toFixed(2)} ms`)
   const [idle, later] = [idleBytes, laterBytes].map((bytes) => (bytes / MiB).toFixed(1))
-  console.log(`memory (PSS): loaded and idle ${idle} MiB, idle again after all these runs ${later} MiB`)
+  const ratio = measured[1]?.ratio ?? Number.NaN
   return [
     {
-      what: 'time as a plugin, to the same source in-tree',
-      value: measured[1]?.ratio ?? Number.NaN,
-      atMost: 1 / 0.85,
-      unit: ' ×',
+      name: 'plugin',
+      title: `One source from nginx, ${sizeBytes / MiB} MiB, medians of ${runs}, every piece digested`,
+      ...measuredTable(measured),
+      notes: [
+        `first call of a cold plugin ${coldMs.toFixed(0)} ms, of a warm one ${warmMs.toFixed(2)} ms`,
+        `memory (PSS): loaded and idle ${idle} MiB, idle again after all these runs ${later} MiB`,
+      ],
+      goals: [
+        { what: 'time as a plugin, to the same source in-tree', value: ratio, atMost: 1 / 0.85, unit: ' ×' },
+        { what: 'first call of a cold plugin', value: coldMs, atMost: 300, unit: ' ms' },
+        { what: 'a call of a warm plugin', value: warmMs, atMost: 2, unit: ' ms' },
+        { what: 'memory of a plugin that is loaded and idle (PSS)', value: idleBytes / MiB, atMost: 25, unit: ' MiB' },
+      ],
     },
-    { what: 'first call of a cold plugin', value: coldMs, atMost: 300, unit: ' ms' },
-    { what: 'a call of a warm plugin', value: warmMs, atMost: 2, unit: ' ms' },
-    { what: 'memory of a plugin that is loaded and idle (PSS)', value: idleBytes / MiB, atMost: 25, unit: ' MiB' },
   ]
 }
 
@@ -94,7 +99,7 @@ function sourcesApart(host: PluginHost): Sources {
 }
 
 /** As `dfget -p source` does it, without the start of a process. */
-async function download(sources: Sources, url: string, output: string, sizeBytes: number): Promise<number> {
+async function download(sources: Sources, url: string, output: string, sizeBytes: number): Promise<Sample> {
   const request = {
     url,
     headers: {},
@@ -117,7 +122,7 @@ async function download(sources: Sources, url: string, output: string, sizeBytes
   const { size } = await stat(output)
   if (size !== sizeBytes) throw new Error(`${output} has ${size} bytes instead of ${sizeBytes}`)
   await rm(output)
-  return ms
+  return { ms }
 }
 
 /** From a file that was never loaded to the first answer: the median of some. */

@@ -16,6 +16,8 @@ export interface MemberOptions {
   readonly pluginDirs?: readonly string[] | undefined
   /** Added to its environment. */
   readonly env?: Readonly<Record<string, string>> | undefined
+  /** Words that run it, and each dfget that asks it, elsewhere: `ip netns exec NAME`. */
+  readonly within?: readonly string[] | undefined
 }
 
 /** What a program of ours says of itself when it can be used. */
@@ -99,12 +101,13 @@ export class Member implements AsyncDisposable {
   /** `dfget` with these arguments, asking this daemon, to its end. */
   dfget(args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): Promise<Ran> {
     const all = [programPath('dfget'), ...args, ...this.address]
-    return run(process.execPath, all, { env: PROGRAM_ENV, ...options })
+    return run(process.execPath, all, { env: PROGRAM_ENV, within: this.#options.within, ...options })
   }
 
   /** The same, left running. */
   startDfget(args: readonly string[], options: { cwd?: string } = {}): Promise<RunningProcess> {
-    return spawnNode({ args: [programPath('dfget'), ...args, ...this.address], env: PROGRAM_ENV, ...options })
+    const all = [programPath('dfget'), ...args, ...this.address]
+    return spawnNode({ args: all, env: PROGRAM_ENV, within: this.#options.within, ...options })
   }
 
   /** Its whole log, over all restarts. */
@@ -149,6 +152,7 @@ async function launch(options: MemberOptions): Promise<RunningProcess> {
   const plugins = pluginDirs.flatMap((dir) => ['--plugin-dir', dir])
   return spawnNode({
     args: [programPath(program), ...first, '--workhome', workhome, '--config', config, '--console', ...plugins],
+    within: options.within,
     env: { ...PROGRAM_ENV, ...options.env },
     // Its log has that line as well, on stderr, a moment earlier: who counts lines from here on has to have both.
     readyWhen: ({ stdout }) => readyOf(parseLines(stdout)) !== undefined,

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Content, writeContent } from './content.ts'
-import { type RunningProcess, spawnNode } from './process.ts'
+import { type RunningProcess, run, spawnNode } from './process.ts'
 import { type TempDir, tempDir } from './temp.ts'
 import { freePort, until } from './wait.ts'
 
@@ -37,6 +37,10 @@ export interface NginxOptions {
   readonly limitRate?: string
   /** Lines for the server block. */
   readonly server?: string
+  /** Address to listen at (127.0.0.1). */
+  readonly address?: string
+  /** Words that run it elsewhere: `ip netns exec NAME`. */
+  readonly within?: readonly string[] | undefined
 }
 
 export interface AccessLogEntry {
@@ -85,15 +89,18 @@ async function startIn(home: TempDir, options: NginxOptions): Promise<Nginx> {
   for (const [name, content] of Object.entries(options.files ?? {})) await putFile(root, name, content)
 
   const { server, port } = await startOnFreePort(home.path, root, options)
+  const { address = '127.0.0.1' } = options
   const accessLog = async (): Promise<AccessLogEntry[]> => {
-    await until(() => isQuiet(port), { what: `nginx at port ${port} to have answered everything` })
+    await until(() => isQuiet(address, port, options.within), {
+      what: `nginx at port ${port} to have answered everything`,
+    })
     return parseLog(await readFile(home.join('access.log'), 'utf8'))
   }
   return {
     port,
     pid: server.pid,
     root,
-    url: (name, manner) => `http://127.0.0.1:${port}/${manner === undefined ? '' : `${manner}/`}${name}`,
+    url: (name, manner) => `http://${address}:${port}/${manner === undefined ? '' : `${manner}/`}${name}`,
     put: (name, content) => putFile(root, name, content),
     accessLog,
     bytesSent: async () => (await accessLog()).reduce((sum, entry) => sum + entry.bytes, 0),
@@ -111,8 +118,9 @@ async function startOnFreePort(
 ): Promise<{ server: RunningProcess; port: number }> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
+    const args = ['-p', home, '-e', 'error.log', '-c', 'nginx.conf']
     await writeFile(join(home, 'nginx.conf'), configuration(home, root, port, options))
-    const server = await spawnNode({ command: NGINX, args: ['-p', home, '-e', 'error.log', '-c', 'nginx.conf'] })
+    const server = await spawnNode({ command: NGINX, args, within: options.within })
     if (await listens(server, home)) return { server, port }
     await server[Symbol.asyncDispose]()
     if (attempt === 5) throw new Error(`nginx did not start: ${server.stderr()}`)
@@ -145,7 +153,7 @@ http {
   tcp_nopush on;
   keepalive_timeout 30s;
   server {
-    listen 127.0.0.1:${port};
+    listen ${options.address ?? '127.0.0.1'}:${port};
     root ${root};
     ${options.server ?? ''}
     location = ${STATUS_PATH} { stub_status; access_log off; }
@@ -161,8 +169,10 @@ async function putFile(root: string, name: string, content: Content): Promise<vo
 }
 
 /** Whether it is writing no answer but this one: the lines of all others stand in the log then. */
-async function isQuiet(port: number): Promise<boolean> {
-  const status = await (await fetch(`http://127.0.0.1:${port}${STATUS_PATH}`)).text()
+async function isQuiet(address: string, port: number, within?: readonly string[]): Promise<boolean> {
+  const url = `http://${address}:${port}${STATUS_PATH}`
+  const status =
+    within === undefined ? await (await fetch(url)).text() : (await run('curl', ['-s', url], { within })).stdout
   return /^Reading: 0 Writing: 1 /m.test(status)
 }
 

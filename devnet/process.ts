@@ -7,6 +7,8 @@ export interface SpawnOptions {
   /** Program to run; this Node without it. */
   readonly command?: string
   readonly args?: readonly string[]
+  /** Words before the command that run it elsewhere and become it (`ip netns exec NAME`): its id stays its own. */
+  readonly within?: readonly string[] | undefined
   readonly cwd?: string
   /** Added to the environment of this process; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -37,8 +39,9 @@ export interface RunningProcess extends AsyncDisposable {
 
 /** Starts a process and waits until it is ready. Throws with its output when it ends before that. */
 export async function spawnNode(options: SpawnOptions): Promise<RunningProcess> {
-  const { command = process.execPath, args = [], cwd, env, readyWhen, readyTimeoutMs = 60_000 } = options
-  const child = spawn(command, args, {
+  const { command = process.execPath, args = [], within = [], cwd, env, readyWhen, readyTimeoutMs = 60_000 } = options
+  const [first = command, ...words] = [...within, command, ...args]
+  const child = spawn(first, words, {
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -113,7 +116,7 @@ export interface Ran {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: Readonly<Record<string, string | undefined>>; timeoutMs?: number } = {},
+  options: Pick<SpawnOptions, 'cwd' | 'env' | 'within'> & { timeoutMs?: number } = {},
 ): Promise<Ran> {
   const { timeoutMs = 240_000, ...spawnOptions } = options
   const started = performance.now()

@@ -11,9 +11,9 @@ export interface TempDir extends AsyncDisposable {
   files(): Promise<string[]>
 }
 
-/** Makes a directory under the system's temporary one. Short names: a unix socket's path has at most 107 bytes. */
-export async function tempDir(name = 't'): Promise<TempDir> {
-  const path = await mkdtemp(join(tmpdir(), `dfts-${name}-`))
+/** Makes a directory under the system's temporary one, or under `parent`. Short names: a unix socket's path has at most 107 bytes. */
+export async function tempDir(name = 't', parent = tmpdir()): Promise<TempDir> {
+  const path = await mkdtemp(join(parent, `dfts-${name}-`))
   return {
     path,
     join: (...parts) => join(path, ...parts),

@@ -1,0 +1,117 @@
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { draw, type Plot } from './plot.ts'
+
+/** A line that has to hold: `value` is at most this, or at least that. */
+export interface Goal {
+  readonly what: string
+  readonly value: number
+  readonly atMost?: number
+  readonly atLeast?: number
+  readonly unit: string
+}
+
+export interface Column {
+  /** With its unit, where it has one. */
+  readonly heading: string
+  /** Of numbers, after the point. */
+  readonly digits?: number
+}
+
+/** An empty cell is a figure that this row has not. */
+export type Cell = string | number | undefined
+
+/** What a benchmark found: plain data, that can be printed, drawn, and kept as a line of JSON. */
+export interface Report {
+  /** File name of its plot, too. */
+  readonly name: string
+  readonly title: string
+  readonly columns: readonly Column[]
+  /** The first cell is the name of the row. */
+  readonly rows: readonly (readonly Cell[])[]
+  /** Lines below the table. */
+  readonly notes: readonly string[]
+  readonly goals: readonly Goal[]
+  readonly plot?: Plot
+}
+
+/** A report as it is kept: with where and when. */
+export interface KeptReport extends Report {
+  readonly machine: string
+  readonly at: string
+}
+
+/** The table as text, or in Markdown. */
+export function tableOf({ columns, rows }: Report, markdown = false): string {
+  const texts = [
+    columns.map(({ heading }) => heading),
+    ...rows.map((row) => row.map((cell, at) => shown(cell, columns[at]))),
+  ]
+  const widths = columns.map((_, at) => Math.max(3, ...texts.map((row) => row[at]?.length ?? 0)))
+  const lines = texts.map((row) => {
+    const cells = row.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0)))
+    return markdown ? `| ${cells.join(' | ')} |` : cells.join('  ')
+  })
+  if (markdown)
+    lines.splice(1, 0, `|${widths.map((width, at) => '-'.repeat(width + 1) + (at === 0 ? '-' : ':')).join('|')}|`)
+  return lines.join('\n')
+}
+
+function shown(cell: Cell, column?: Column): string {
+  if (cell === undefined) return '–'
+  return typeof cell === 'number' ? cell.toFixed(column?.digits ?? 2) : cell
+}
+
+export function showReport(report: Report): void {
+  console.log(`\n${report.title}\n${tableOf(report)}`)
+  for (const note of report.notes) console.log(note)
+}
+
+/** With some slack a goal is only a guard against a collapse. Says whether all of them hold. */
+export function showGoals(goals: readonly Goal[], slack: number): boolean {
+  if (goals.length > 0) console.log(slack === 1 ? '\nGoals' : `\nGoals, ${slack} times over`)
+  for (const goal of goals)
+    console.log(`${holds(goal, slack) ? 'met   ' : 'MISSED'}  ${goal.what}: ${barOf(goal, slack)}`)
+  return goals.every((goal) => holds(goal, slack))
+}
+
+function holds(
+  { value, atMost = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_INFINITY }: Goal,
+  slack: number,
+): boolean {
+  return value <= atMost * slack && value >= atLeast / slack
+}
+
+function barOf({ value, atMost, atLeast, unit }: Goal, slack: number): string {
+  const bars = [
+    ...(atMost === undefined ? [] : [`at most ${Number((atMost * slack).toPrecision(3))}${unit}`]),
+    ...(atLeast === undefined ? [] : [`at least ${Number((atLeast / slack).toPrecision(3))}${unit}`]),
+  ]
+  return `${value.toFixed(2)}${unit} (${bars.join(', ')})`
+}
+
+/** Adds a report to a file of lines of JSON. */
+export async function keepReport(report: Report, file: string): Promise<void> {
+  const kept: KeptReport = { ...report, machine: machine(), at: new Date().toISOString().slice(0, 10) }
+  await appendFile(file, `${JSON.stringify(kept)}\n`)
+}
+
+/** The reports of such a file, the last one of each name, in the order of their first. */
+export async function keptReports(file: string): Promise<KeptReport[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter(Boolean)
+  const byName = new Map(lines.map((line) => JSON.parse(line) as KeptReport).map((report) => [report.name, report]))
+  return [...byName.values()]
+}
+
+/** Draws what a report has to be drawn, as DIR/NAME.svg. */
+export async function drawReport({ name, title, plot }: Report, dir: string): Promise<void> {
+  if (plot === undefined) return
+  await mkdir(dir, { recursive: true })
+  await writeFile(join(dir, `${name}.svg`), draw(plot, title))
+}
+
+function machine(): string {
+  const model = cpus()[0]?.model ?? 'unknown processor'
+  return `${cpus().length} cores of ${model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`
+}

@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type RunningProcess, until } from '#devnet'
+import { busyBetween, cpuMsOf, cpuMsOfEndedChildren, machineTime } from '../cpu.ts'
+import type { NetHost, ShapedNet } from './shaped-net.ts'
+
+/** Where and what is raced: the first host of the net is the seed, all others want the file. */
+export interface Course {
+  readonly net: ShapedNet
+  /** What is handed out, and what must come out of it. */
+  readonly file: { readonly path: string; readonly bytes: number; readonly sha256: string }
+  /** Homes and outputs of all programs lie in it. */
+  readonly dir: string
+  /** After so long a lap is given up. */
+  readonly timeoutMs: number
+  /** The whole benchmark is to end. */
+  readonly signal: AbortSignal
+}
+
+/** One way to bring the file to all hosts. */
+export interface Contender {
+  readonly name: string
+  /** Everybody waits for one link, and long: one lap tells all. */
+  readonly oneLink?: boolean
+  /** What is missing on this machine, and how it is to be had; undefined where it can run. */
+  missing(): Promise<string | undefined>
+  enter(course: Course): Promise<Team>
+}
+
+/** A contender on its course. Ends all its processes with its scope. */
+export interface Team extends AsyncDisposable {
+  lap(number: number): Promise<Lap>
+}
+
+/** How one distribution of the file went. */
+export interface Lap {
+  /** From the start of all to the end of the last one. */
+  readonly makespanMs: number
+  readonly eachMs: readonly number[]
+  /** Over the link of the seed. */
+  readonly seedSentBytes: number
+  /** Read at the origin; undefined for those that know no origin. */
+  readonly originBytes?: number
+  /** What the seed itself counts as given to others. */
+  readonly seedGaveBytes?: number
+  readonly seedCpuMs: number
+  /** Of all that want the file, together. */
+  readonly peersCpuMs: number
+  /** Of what else takes part: a scheduler, an origin. */
+  readonly otherCpuMs: number
+  /** Of all processors of the machine, 1 at most. */
+  readonly busy: number
+  /** One for each host that wanted the file, in order. */
+  readonly outputs: readonly string[]
+}
+
+/** One host that wants the file. */
+export interface Runner {
+  readonly output: string
+  /** Processes that are its own; those that have ended meanwhile are counted without it. */
+  readonly pids: readonly number[]
+  /** Resolves when it has the whole file, and rejects when it never will. */
+  readonly finished: Promise<void>
+}
+
+/** Processes that run already when the clock starts. */
+export interface Watched {
+  readonly seed: readonly number[]
+  readonly peers?: readonly number[]
+  readonly other?: readonly number[]
+}
+
+/** Starts one runner on each host but the first at once, and takes the time until the last one has the file. */
+export async function race(
+  course: Course,
+  watched: Watched,
+  start: (host: NetHost, index: number) => Promise<Runner>,
+): Promise<Lap> {
+  const [seed, ...hosts] = course.net.hosts
+  if (seed === undefined) throw new Error('a net without hosts')
+  const { sent: sentBefore } = await course.net.linkBytes(seed)
+  const groups = [watched.seed, watched.peers ?? [], watched.other ?? []].map((pids) => ({ pids, ms: cpuOf(pids) }))
+  const endedBefore = cpuMsOfEndedChildren()
+  const machine = machineTime()
+  const startedAt = performance.now()
+  const runners: Runner[] = []
+  const eachMs = await inTime(
+    course,
+    hosts.map(async (host, index) => {
+      const runner = await start(host, index)
+      runners[index] = runner
+      await runner.finished
+      return performance.now() - startedAt
+    }),
+  )
+  const busy = busyBetween(machine, machineTime())
+  const [seedCpuMs = 0, beforeCpuMs = 0, otherCpuMs = 0] = groups.map(({ pids, ms }) => cpuOf(pids) - ms)
+  const ownCpuMs = cpuOf(runners.flatMap(({ pids }) => pids)) + cpuMsOfEndedChildren() - endedBefore
+  const { sent } = await course.net.linkBytes(seed)
+  return {
+    makespanMs: Math.max(...eachMs),
+    eachMs,
+    seedSentBytes: sent - sentBefore,
+    seedCpuMs,
+    peersCpuMs: beforeCpuMs + ownCpuMs,
+    otherCpuMs,
+    busy,
+    outputs: runners.map(({ output }) => output),
+  }
+}
+
+/** Of a program that goes on when it has the file, and writes `marker` then. */
+export async function marked(child: RunningProcess, marker: string, timeoutMs: number): Promise<void> {
+  await until(() => existsSync(marker) || !child.running, { timeoutMs, everyMs: 10, what: `${marker} to be written` })
+  if (existsSync(marker)) return
+  const { code, signal } = await child.exited
+  throw new Error(`it ended early (${code ?? signal}): ${child.stdout().slice(-500)}${child.stderr().slice(-500)}`)
+}
+
+function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0)
+}
+
+async function inTime<T>({ timeoutMs, signal }: Course, all: readonly Promise<T>[]): Promise<T[]> {
+  const over = new AbortController()
+  const late = sleep(timeoutMs, undefined, { signal: AbortSignal.any([over.signal, signal]) }).then(() => {
+    throw new Error(`unfinished after ${(timeoutMs / 1000).toFixed(0)} s`)
+  })
+  try {
+    return await Promise.race([Promise.all(all), late])
+  } finally {
+    over.abort()
+    late.catch(() => undefined)
+  }
+}
