@@ -7,8 +7,8 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
-import { fetchPiece, type PieceServer, servePieces } from '#api'
-import type { ByteSink } from '#core'
+import { fetchPiece, openBlocks, type PieceServer, type ServedBlocks, servePieces } from '#api'
+import { BLOCK_LENGTH, type ByteSink } from '#core'
 
 const MiB = 2 ** 20
 const PIECE_BYTES = 16 * MiB
@@ -16,9 +16,14 @@ const TOTAL_BYTES = Number(process.argv[2] ?? 1) * 1024 * MiB
 const ROUNDS = 5
 const TASK = 'f'.repeat(64)
 
-/** Serves pieces from memory, and the same bytes without any framing. */
+/** Serves pieces and blocks from memory, and the same bytes without any framing. */
 async function parent(): Promise<void> {
   const content = Buffer.alloc(PIECE_BYTES, 1)
+  const read: ServedBlocks['read'] = async (position, target) => {
+    await new Promise(setImmediate)
+    content.copy(target, 0, position, position + target.length)
+    return target.length
+  }
   const plain = net.createServer((socket) => {
     let left = TOTAL_BYTES
     const write = (): void => {
@@ -42,12 +47,9 @@ async function parent(): Promise<void> {
         parentId: '',
         costMs: 0,
         createdAt: 0,
-        read: async (position, target) => {
-          await new Promise(setImmediate)
-          content.copy(target, 0, position, position + target.length)
-          return target.length
-        },
+        read,
       }),
+    findBlocks: (_, __, ___, count) => Promise.resolve({ length: count * BLOCK_LENGTH, read }),
   })
   process.send?.({ pieces: pieces.port, plain: (plain.address() as net.AddressInfo).port })
   process.on('message', () => process.send?.(process.cpuUsage()))
@@ -72,6 +74,21 @@ async function fetchAll(port: number, workers: number): Promise<void> {
   await Promise.all(Array.from({ length: workers }, work))
 }
 
+/** All over one connection: requests of `count` blocks, `deep` of them asked ahead. */
+async function fetchBlocks(port: number, count: number, deep: number): Promise<void> {
+  const times = { connectTimeoutMs: 2000, timeoutMs: 10_000, silentMs: 1000 }
+  const handlers = { onSilent: () => undefined, onBroken: () => undefined }
+  const connection = openBlocks({ host: '127.0.0.1', port, ...times, ...handlers })
+  const bytes = count * BLOCK_LENGTH
+  const sink = nowhere(Buffer.alloc(512 * 1024))
+  let left = TOTAL_BYTES / bytes
+  const work = async (): Promise<void> => {
+    while (left-- > 0) await connection.ask({ taskId: TASK, number: 0, first: 0, count, bytes, sink: () => sink })
+  }
+  await Promise.all(Array.from({ length: deep }, work))
+  connection.close()
+}
+
 async function plainSocket(port: number): Promise<void> {
   const onread = { buffer: Buffer.alloc(512 * 1024), callback: () => true }
   const socket = net.connect({ host: '127.0.0.1', port, onread })
@@ -86,6 +103,10 @@ async function main(): Promise<void> {
     ['plain socket', () => plainSocket(ports.plain)],
     ['pieces, 1 connection', () => fetchAll(ports.pieces, 1)],
     ['pieces, 4 connections', () => fetchAll(ports.pieces, 4)],
+    ['1 block, 2 ahead', () => fetchBlocks(ports.pieces, 1, 2)],
+    ['1 block, 8 ahead', () => fetchBlocks(ports.pieces, 1, 8)],
+    ['8 blocks, 2 ahead', () => fetchBlocks(ports.pieces, 8, 2)],
+    ['8 blocks, 8 ahead', () => fetchBlocks(ports.pieces, 8, 8)],
   ]
   const cpuOfParent = async (): Promise<number> => {
     child.send('cpu')

@@ -40,9 +40,10 @@ export interface BlockConnection {
   /** No request can be asked any more. */
   readonly closed: boolean
   /**
-   * Resolves when all bytes are in the sink. Rejects with `piece.missing` when the parent does not have them (the
-   * connection goes on), `peer.unreachable` when it cannot be reached, falls silent or stops early, `piece.corrupt` when
-   * it says nonsense, the reason of the signal, or whatever the sink throws.
+   * Resolves when all bytes are in the sink. The connection goes on after `piece.missing` (the parent does not have
+   * them), after the reason of the signal (what comes is thrown away; what else waits is asked again when that needs a
+   * new socket), and after what `sink()` throws. It is broken after `peer.unreachable` (it cannot be reached, falls
+   * silent or stops early), `piece.corrupt` (it says nonsense), and what the methods of the sink throw.
    */
   ask(ask: BlockAsk): Promise<void>
   /** Resets the connection, so that the parent stops sending at once. What waits is rejected with `reason`. */

@@ -24,6 +24,8 @@ const FIXED_METADATA_LENGTH = 45
 /** Digest and parent id are short; a longer metadata is a trick. */
 export const MAX_METADATA_LENGTH = 4096
 export const MAX_ERROR_BYTES = 1024
+/** Requests for blocks that wait for their answer on one connection; a child that asks for more is hung up on. */
+export const MAX_REQUESTS = 64
 const MAX_BLOCKS = blockCount(MAX_PIECE_LENGTH)
 /** 30,000 years. */
 const MAX_SECONDS = 1e12

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,88 +7,9 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { type ByteSink, Failure } from '#core'
 import { digestOf, encodeContentPrefix, encodeError, encodeRequest, type PieceHead } from './codec.ts'
 import { type FetchOptions, fetchPiece } from './fetch.ts'
-import { type PieceServer, type PieceServerOptions, type ServedPiece, servePieces } from './serve.ts'
+import { cleanUp, Collector, eager, pieceOf, rawParent, serve, sha256, TASK } from './transfer-fixture.ts'
 
-const TASK = 'f'.repeat(64)
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-function pieceOf(content: Uint8Array, number = 3): ServedPiece {
-  return {
-    number,
-    offset: 1000,
-    length: content.length,
-    crc32: 1_475_635_037,
-    parentId: 'parent',
-    costMs: 2000,
-    createdAt: 1_693_152_000_000,
-    read: (position, target) => {
-      const part = content.subarray(position, position + target.length)
-      target.set(part)
-      return Promise.resolve(part.length)
-    },
-  }
-}
-
-async function serve(piece: ServedPiece | undefined, options: Partial<PieceServerOptions> = {}): Promise<PieceServer> {
-  const server = await servePieces({
-    listen: { host: '127.0.0.1', port: 0 },
-    maxConnections: 100,
-    idleTimeoutMs: 60_000,
-    find: (taskId, number) => Promise.resolve(taskId === TASK && number === piece?.number ? piece : undefined),
-    ...options,
-  })
-  cleanups.push(() => server[Symbol.asyncDispose]())
-  return server
-}
-
-/** A sink that takes `spaces` bytes at a time (in turn), says no after each `full` of them, and wants more later. */
-class Collector implements ByteSink {
-  readonly bytes: Buffer
-  length = 0
-  drains = 0
-  readonly #spaces: readonly number[]
-  readonly #slow: (sink: Collector) => Promise<void> | undefined
-  #turn = 0
-  #space: Buffer | undefined
-
-  constructor(length: number, spaces: readonly number[], slow: (sink: Collector) => Promise<void> | undefined) {
-    this.bytes = Buffer.alloc(length)
-    this.#spaces = spaces
-    this.#slow = slow
-  }
-
-  get full(): boolean {
-    return this.length === this.bytes.length
-  }
-
-  space(): Uint8Array {
-    // Always another piece of memory, filled with junk, so that a read into old space shows.
-    this.#space ??= Buffer.alloc(this.#spaces[this.#turn++ % this.#spaces.length] ?? 1, 0xee)
-    return this.#space
-  }
-
-  filled(length: number): boolean {
-    const taken = this.#space?.subarray(0, length)
-    this.#space = undefined
-    taken?.copy(this.bytes, this.length)
-    this.length += length
-    taken?.fill(0xdd)
-    this.#draining = this.#slow(this)
-    return this.#draining === undefined
-  }
-
-  #draining: Promise<void> | undefined
-
-  drained(): Promise<void> {
-    this.drains += 1
-    return this.#draining ?? Promise.resolve()
-  }
-}
-
-const eager = (length: number): Collector => new Collector(length, [65_536], () => undefined)
+afterEach(cleanUp)
 
 function ask(
   port: number,
@@ -98,25 +19,6 @@ function ask(
   const { signal } = new AbortController()
   const limits = { timeoutMs: 5000, connectTimeoutMs: 2000 }
   return fetchPiece({ host: '127.0.0.1', port, taskId: TASK, number: 3, signal, ...limits, sink, ...options })
-}
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
-
-/** A parent written by hand: does with each connection what it is told. */
-async function rawParent(act: (socket: net.Socket) => unknown): Promise<number> {
-  const sockets = new Set<net.Socket>()
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.once('data', () => act(socket))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return (server.address() as net.AddressInfo).port
 }
 
 function prefixOf(content: Uint8Array, changes: Partial<PieceHead> = {}): Uint8Array {
