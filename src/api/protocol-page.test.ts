@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import {
   checkContentLength,
+  decodeBlocksRequest,
   decodeError,
   decodeHeader,
   decodeMetadata,
@@ -33,6 +34,15 @@ test('the page shows a piece as it is', () => {
   checkContentLength(header, length, head)
   const parts = { number: 1, offset: 1, length: 13, crc32: 1_475_635_037, parentId: '127.0.0.1-foo', costMs: 30_000 }
   expect(head).toMatchObject(parts)
+})
+
+test('the page shows a request for blocks, and their answer, as they are', () => {
+  const bytes = example('blocks request')
+  expect(decodeHeader(bytes)).toEqual({ tag: TAG.downloadBlocks, length: bytes.length - HEADER_LENGTH })
+  const span = { taskId: 'a'.repeat(64), number: 42, first: 3, count: 5 }
+  expect(decodeBlocksRequest(bytes.subarray(HEADER_LENGTH))).toEqual(span)
+  const answer = example('blocks')
+  expect(decodeHeader(answer)).toEqual({ tag: TAG.blocksContent, length: answer.length - HEADER_LENGTH })
 })
 
 test('the page shows an error as it is', () => {

@@ -11,16 +11,23 @@ interface Kept {
 
 const NOBODY: BlockHandlers = { onSilent: () => undefined, onBroken: () => undefined }
 
+export interface BlockConnectionsOptions extends BlockTimes {
+  /** How long a connection that nobody has is kept; 10 s by default. */
+  readonly keepMs?: number
+}
+
 /** Connections to parents that are kept for the next who asks there. */
 export class BlockConnections implements AsyncDisposable {
   readonly #times: BlockTimes
+  readonly #keepMs: number
   /** Longest kept first. */
   #kept: Kept[] = []
   #timer: NodeJS.Timeout | undefined
   #over = false
 
-  constructor(times: BlockTimes) {
+  constructor({ keepMs = KEEP_MS, ...times }: BlockConnectionsOptions) {
     this.#times = times
+    this.#keepMs = keepMs
   }
 
   /** A kept connection, or a new one; it is the taker's alone until it is given back or closed. */
@@ -32,13 +39,13 @@ export class BlockConnections implements AsyncDisposable {
     return found.connection
   }
 
-  /** Keeps a connection on which nothing is asked for 10 s; closes any other. */
+  /** Keeps a connection on which nothing is asked, at most 64 of them; closes any other. */
   give(connection: BlockConnection): void {
     if (this.#over || !(connection instanceof DialledBlocks) || !connection.idle) return connection.close()
     connection.handlers = NOBODY
     this.#kept.push({ connection, since: performance.now() })
     if (this.#kept.length > MAX_KEPT) this.#kept.shift()?.connection.close()
-    this.#timer ??= setTimeout(() => this.#sweep(), KEEP_MS).unref()
+    this.#timer ??= setTimeout(() => this.#sweep(), this.#keepMs).unref()
   }
 
   /** Closes what is kept; what is taken is closed when it is given back. */
@@ -51,9 +58,9 @@ export class BlockConnections implements AsyncDisposable {
   #sweep(): void {
     this.#timer = undefined
     const now = performance.now()
-    while (this.#kept[0] !== undefined && now - this.#kept[0].since >= KEEP_MS - 1)
+    while (this.#kept[0] !== undefined && now - this.#kept[0].since >= this.#keepMs - 1)
       this.#kept.shift()?.connection.close()
     const [oldest] = this.#kept
-    if (oldest !== undefined) this.#timer = setTimeout(() => this.#sweep(), oldest.since + KEEP_MS - now).unref()
+    if (oldest !== undefined) this.#timer = setTimeout(() => this.#sweep(), oldest.since + this.#keepMs - now).unref()
   }
 }

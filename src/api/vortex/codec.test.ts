@@ -3,12 +3,15 @@ import { describe, expect, test } from 'vitest'
 import { Failure, MAX_PIECE_LENGTH } from '#core'
 import {
   checkContentLength,
+  decodeBlocksRequest,
   decodeError,
   decodeHeader,
   decodeMetadata,
   decodeMetadataLength,
   decodeRequest,
   digestOf,
+  encodeBlocksHeader,
+  encodeBlocksRequest,
   encodeContentPrefix,
   encodeError,
   encodeRequest,
@@ -17,6 +20,7 @@ import {
   type PieceHead,
   TAG,
 } from './codec.ts'
+import { RequestReader } from './request-reader.ts'
 
 /** Without the first byte, the packet id: it is random. */
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex').slice(2)
@@ -91,6 +95,35 @@ describe('bytes that stock peers send', () => {
   })
 })
 
+describe('what only hosts of ours say', () => {
+  test('a request for blocks', () => {
+    const span = { taskId: 'a'.repeat(64), number: 42, first: 3, count: 5 }
+    const bytes = `c80000004c${'61'.repeat(64)}0000002a0000000300000005`
+    expect(hex(encodeBlocksRequest(span))).toBe(bytes)
+    expect(decodeBlocksRequest(Buffer.from(bytes, 'hex').subarray(5))).toEqual(span)
+  })
+
+  test('the header of blocks counts their bytes, and nothing else', () => {
+    expect(hex(encodeBlocksHeader(524_288))).toBe('c900080000')
+  })
+
+  test('blocks that no piece has are refused', () => {
+    const span = { taskId: 'a'.repeat(64), number: 0 }
+    const over = (first: number, count: number): unknown =>
+      decodeBlocksRequest(encodeBlocksRequest({ ...span, first, count }).subarray(HEADER_LENGTH))
+    expect(over(0, 128)).toMatchObject({ first: 0, count: 128 })
+    expect(over(127, 1)).toMatchObject({ first: 127, count: 1 })
+    const wrong = [
+      [0, 0],
+      [0, 129],
+      [128, 1],
+      [2 ** 32 - 1, 1],
+      [1, 2 ** 32 - 1],
+    ] as const
+    for (const [first, count] of wrong) expect(() => over(first, count)).toThrow(/no piece has/)
+  })
+})
+
 describe('whatever comes', () => {
   const seconds = fc.integer({ min: 0, max: 10 ** 10 }).map((value) => value * 1000)
 
@@ -113,7 +146,16 @@ describe('whatever comes', () => {
   })
 
   test('garbage is refused with piece.corrupt, never anything else', () => {
-    const readers = [decodeHeader, decodeRequest, decodeMetadata, decodePrefix, decodeError]
+    const readRequests = (bytes: Uint8Array): unknown => new RequestReader().read(bytes)
+    const readers = [
+      readRequests,
+      decodeBlocksRequest,
+      decodeHeader,
+      decodeRequest,
+      decodeMetadata,
+      decodePrefix,
+      decodeError,
+    ]
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
       fc.tuple(fc.nat(90), fc.nat(255)).map(([at, value]) => {
@@ -141,7 +183,37 @@ describe('whatever comes', () => {
   })
 
   test('an id of another length cannot be asked for', () => {
-    for (const id of ['', 'a'.repeat(63), 'a'.repeat(128), `${'a'.repeat(63)}é`])
+    for (const id of ['', 'a'.repeat(63), 'a'.repeat(128), `${'a'.repeat(63)}é`]) {
       expect(() => encodeRequest(id, 0)).toThrow(Failure)
+      expect(() => encodeBlocksRequest({ taskId: id, number: 0, first: 0, count: 1 })).toThrow(Failure)
+    }
+  })
+
+  test('requests are the same however they are cut', () => {
+    const number = fc.integer({ min: 0, max: 2 ** 32 - 1 })
+    const taskId = 'a'.repeat(64)
+    const request = fc.oneof(
+      number.map((n) => ({ kind: 'piece' as const, taskId, number: n })),
+      fc
+        .tuple(number, fc.integer({ min: 0, max: 64 }), fc.integer({ min: 1, max: 64 }))
+        .map(([n, first, count]) => ({ kind: 'blocks' as const, taskId, number: n, first, count })),
+    )
+    fc.assert(
+      fc.property(fc.array(request), fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (requests, cuts) => {
+        const bytes = Buffer.concat(
+          requests.map((one) =>
+            one.kind === 'piece' ? encodeRequest(one.taskId, one.number) : encodeBlocksRequest(one),
+          ),
+        )
+        const reader = new RequestReader()
+        const read: unknown[] = []
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const end = at + (cuts[i % cuts.length] ?? 1)
+          read.push(...reader.read(bytes.subarray(at, end)))
+          at = end
+        }
+        expect(read).toEqual(requests)
+      }),
+    )
   })
 })
