@@ -52,8 +52,9 @@ export class CheckedBlocks {
     return this.#digests.compare(digest, 0, DIGEST_LENGTH, start, start + DIGEST_LENGTH) === 0
   }
 
+  /** Another signer may say the same. */
   says(record: PieceRecord): boolean {
-    return this.record.length === record.length && Buffer.compare(this.#digests, record.blocks) === 0
+    return Buffer.compare(this.#digests, record.blocks) === 0
   }
 
   add({ index, crc32, costMs }: WrittenBlock): void {
@@ -62,9 +63,9 @@ export class CheckedBlocks {
     this.#costMs += costMs
   }
 
-  /** This is the only block that is missing. */
-  isLast(index: number): boolean {
-    return this.#here.size === this.#here.count - 1 && !this.has(index)
+  /** With one more block nothing is missing. */
+  get lacksOne(): boolean {
+    return this.#here.size === this.#here.count - 1
   }
 
   /** What is to be said of the whole piece, with its last block. */

@@ -118,9 +118,63 @@ test('when the last writer goes, blocks that match no record are forgotten, the 
   await at.draft.put(blockOf(1), at.write)
   at.draft.rest()
   expect([at.draft.size, at.draft.bytes]).toEqual([1, BLOCK_LENGTH])
-  await at.draft.put(blockOf(0, { checked: false }), at.write)
   await at.draft.put(blockOf(2), at.write)
+  expect([at.draft.size, at.draft.bytes]).toEqual([2, PIECE - BLOCK_LENGTH])
+  await at.draft.put(blockOf(0, { checked: false }), at.write)
   expect(at.kept).toHaveLength(1)
+})
+
+test('a block is written over another one only when that has been written', async () => {
+  const at = draftAt({ writers: 2 })
+  let written: () => void = () => undefined
+  const slow = (): Promise<boolean> => new Promise((resolve) => (written = () => resolve(true)))
+  const unchecked = at.draft.put(blockOf(0, { digest: blake3('other'), checked: false }), slow)
+  at.draft.adopt(record)
+  const checked = at.draft.put(blockOf(0), at.write)
+  await new Promise(setImmediate)
+  expect(at.writes()).toBe(0)
+  written()
+  await Promise.all([unchecked, checked])
+  expect([at.writes(), at.draft.has(0)]).toEqual([1, true])
+})
+
+test('what the source brought whole is listed once, also when a record for it comes meanwhile', async () => {
+  const at = draftAt({ writers: 2 })
+  const digests = await Promise.all(
+    [0, 1, 2].map(async (index) => {
+      const block = blockOf(index, { checked: false, from: SOURCE })
+      await at.draft.put(block, at.write)
+      return block.digest
+    }),
+  )
+  const keeping = at.draft.keep(digests, () => new Promise(setImmediate))
+  at.draft.adopt(record)
+  await keeping
+  expect(at.kept).toEqual([])
+})
+
+test('a piece that the source brought could not be listed: the next who brings its last block tries again', async () => {
+  const at = draftAt({ writers: 2 })
+  for (const index of [0, 1, 2]) await at.draft.put(blockOf(index, { checked: false, from: SOURCE }), at.write)
+  at.failKeeping(true)
+  at.draft.adopt(record)
+  await at.draft.kept?.catch(() => undefined)
+  at.failKeeping(false)
+  await at.draft.put(blockOf(2), at.write)
+  expect(at.kept).toMatchObject([{ crc32: crc32(content), parentId: 'parent-2' }])
+})
+
+test('a source that agrees with all checked blocks, but not with the rest of the record, brings the piece', async () => {
+  const at = draftAt()
+  at.draft.adopt(record)
+  await at.draft.put(blockOf(0), at.write)
+  const blocks = [blockOf(0), blockOf(1, { digest: blake3('new') }), blockOf(2)]
+  for (const block of blocks) await at.draft.put({ ...block, checked: false, from: SOURCE }, at.write)
+  await at.draft.keep(
+    blocks.map((block) => block.digest),
+    async () => undefined,
+  )
+  expect(at.kept).toEqual([])
 })
 
 test('bytes that were not written because the piece was held count for nothing once it is not', async () => {
@@ -130,6 +184,10 @@ test('bytes that were not written because the piece was held count for nothing o
   expect([at.draft.size, at.kept]).toEqual([0, []])
   const digests = [0, 1, 2].map((index) => blockOf(index).digest)
   await expect(at.draft.keep(digests, async () => undefined)).rejects.toMatchObject({ code: 'piece.missing' })
+  at.draft.rest()
+  at.draft.adopt(record)
+  for (const index of [0, 1, 2]) await at.draft.put(blockOf(index), at.write)
+  expect(at.kept).toHaveLength(1)
 })
 
 test('forgetting is told whenever something was readable, and only then', async () => {

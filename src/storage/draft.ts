@@ -148,7 +148,7 @@ export class Draft {
 
   /** Takes back what was readable, and the record it was checked against. */
   forget(): void {
-    if (this.#checked === undefined || this.#kept !== undefined) return
+    if (this.#checked === undefined) return
     const { size } = this
     this.#checked = undefined
     if (size > 0) this.#task.forgot()
@@ -163,7 +163,7 @@ export class Draft {
   doubt(): void {
     const record = this.#checked?.record
     this.forget()
-    if (record !== undefined) this.#checked ??= new CheckedBlocks(record)
+    if (record !== undefined) this.#checked = new CheckedBlocks(record)
   }
 
   #openBlock(block: BroughtBlock, written: Promise<boolean>): Promise<void> {
@@ -197,7 +197,7 @@ export class Draft {
     const checked = this.#checked
     const needed = this.#open.get(index) === open && this.#kept === undefined && !this.#spared
     if (checked === undefined || !needed || !checked.isRight(index, digest)) return undefined
-    if (checked.isLast(index)) return this.#keepChecked(checked, open)
+    if (checked.lacksOne) return this.#keepChecked(checked, open)
     checked.add(block)
     this.#open.delete(index)
     this.#task.tellBlock(this.number)
