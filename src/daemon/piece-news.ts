@@ -46,7 +46,9 @@ export class PieceNews<T extends Teller> {
     if (this.#records.has(announced.number) || !this.#checker.hasSigners) return [news]
     const waiting = this.#waiting.get(announced.number) ?? new Map<T, News<T>>()
     this.#waiting.set(announced.number, waiting)
-    waiting.set(teller, news)
+    // A record comes once. It may be believed later, when more is told of the piece.
+    const record = announced.record ?? waiting.get(teller)?.announced.record
+    waiting.set(teller, { ...news, announced: { ...announced, record } })
     return []
   }
 

@@ -204,7 +204,11 @@ class Round {
     }
     if (this.#members.every((member) => member.left || (member.toldAll && !this.#strategy.canGive(member.id))))
       return this.#resolve()
-    this.#patience = setTimeout(() => this.#resolve(), this.#deps.patienceMs)
+    this.#patience = setTimeout(() => {
+      const { missing, open } = this.#strategy
+      this.#deps.log.info({ task: this.#task.meta.taskId, missing, open }, 'parents have nothing new for too long')
+      this.#resolve()
+    }, this.#deps.patienceMs)
   }
 
   #askAll(): void {
