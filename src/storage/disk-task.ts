@@ -288,11 +288,12 @@ export class DiskTask implements StoredTask {
     const signature = sign?.(piece)
     const held = { number, offset, length, crc32, blocks, signature, ...facts, createdAt: Date.now() }
     await this.#ledger.hold(held)
-    this.#drafts.done(number)
     this.#tell(held)
   }
 
+  /** The piece is held from now on. */
   #tell(piece: HeldPiece): void {
+    this.#drafts.done(piece.number)
     this.#pieceListeners.tell(piece, () => `piece ${piece.number} of ${this.#name}`)
   }
 
