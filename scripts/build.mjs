@@ -13,7 +13,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -57,14 +58,15 @@ if (childOnly !== undefined) {
   process.exit(0)
 }
 mkdirSync(dist, { recursive: true })
-const programs = await bundle({ ...shared, entryPoints: ['src/cli/main.ts'], chunkNames: 'part-[hash]' })
+const { short, beside } = await buildShortWay()
+const programs = await bundle({ ...shared, entryPoints: ['src/cli/main.ts', ...beside], chunkNames: 'part-[hash]' })
 const kit = await buildKit()
 const child = await buildChild()
 const thread = await buildThread()
 // The entries come last: who starts meanwhile finds the old ones whole, or the new ones.
-const parts = [programs, kit, child, thread]
+const parts = [programs, short, kit, child, thread]
 const files = parts.flatMap(({ outputFiles }) => outputFiles).sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))
-for (const { path, text } of files) put(path, text)
+for (const { path, contents } of files) put(path, contents)
 removeOldParts(new Set(files.map(({ path }) => basename(path))))
 if (!quick) {
   const { writeTypes } = await import('./types.mjs')
@@ -100,6 +102,55 @@ function buildKit() {
 function buildChild() {
   const entryPoints = { 'plugin-child': 'src/plugin/child/main.ts' }
   return bundle({ ...shared, entryPoints, splitting: false })
+}
+
+/**
+ * dfget's short way: one script that V8 can keep compiled (scripts/launch.cjs). What it imports only when it is needed
+ * comes from the other bundle, as an entry `beside` its own.
+ */
+async function buildShortWay() {
+  const beside = new Set()
+  const short = await bundle({
+    ...shared,
+    entryPoints: { dfget: 'src/cli/short-way.ts' },
+    splitting: false,
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    banner: { js: '(function(require,module,importBeside){' },
+    footer: { js: '})' },
+    plugins: [{ name: 'later', setup: (host) => importLater(host, beside) }, ...shared.plugins],
+  })
+  for (const file of short.outputFiles) file.contents = Buffer.from(named(file.text))
+  return { short, beside: [...beside] }
+}
+
+/** Leaves what is imported dynamically to the other bundle. Commander needs child_process for what we never do. */
+function importLater({ onResolve, onLoad }, beside) {
+  onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
+    if (kind !== 'dynamic-import') return undefined
+    beside.add(relative(root, join(resolveDir, path)))
+    return { path: `./${basename(path, '.ts')}.mjs`, external: true }
+  })
+  onLoad({ filter: /commander\/lib\/command\.js$/ }, ({ path }) => {
+    const eager = "const childProcess = require('node:child_process');"
+    const text = readFileSync(path, 'utf8')
+    if (!text.includes(eager)) throw new Error('commander loads child_process in another way by now')
+    return {
+      contents: text.replace(
+        eager,
+        "const childProcess = { get spawn() { return require('node:child_process').spawn } };",
+      ),
+    }
+  })
+}
+
+/** The text as scripts/compiled.cjs runs it, with a name for just this text in its last line. */
+function named(bundled) {
+  if (bundled.split('importBeside').length > 2) throw new Error('the name is taken')
+  const text = bundled.replaceAll(/\bimport\((?="\.\/)/g, 'importBeside(').trimEnd()
+  // It is read as bytes, and V8 keeps no `import`.
+  if (/[^\0-\x7f]|\bimport\(|import_meta/.test(text)) throw new Error('the short way is no plain script')
+  return `${text}\n//${createHash('sha256').update(text).digest('hex')}`
 }
 
 /** The thread that digests whole contents. One file: a thread loads it by its path. */

@@ -9,8 +9,8 @@ const repeatOrList = (value: string, before: readonly string[]): readonly string
   ...value.split(',').filter((part) => part !== ''),
 ]
 
-/** `dfget URL -O FILE`. */
-export function downloadCommand(): Command {
+/** `dfget URL -O FILE`; `run` is called with what stood on the command line. */
+export function downloadCommand(run: (flags: DownloadFlags, url: string | undefined) => void | Promise<void>): Command {
   const command = new Command('dfget')
     .description('Downloads one file through the swarm, or from its origin where there is no swarm.')
     .configureHelp({ optionDescription: optionHelp })
@@ -39,13 +39,6 @@ export function downloadCommand(): Command {
     .option('--plugin-dir <dir>', 'look for plugins here as well (repeatable)', repeat, [])
     .option('--config <file>', 'settings of a daemon that is started, and of -p source')
     .option('--json', 'print one result object on stdout, and nothing else there', false)
-    .action(async (url: string | undefined, flags: DownloadFlags) => {
-      if (flags.pluginOption.length + flags.pluginGrant.length > 0) {
-        const { givenPlugins } = await import('./plugin-layers.ts')
-        givenPlugins(flags, {}) // slips are told before anything is done, whoever will obey
-      }
-      const { runDownload } = await import('./run-download.ts')
-      await runDownload(flags, url)
-    })
+    .action((url: string | undefined, flags: DownloadFlags) => run(flags, url))
   return addPluginFlags(command)
 }

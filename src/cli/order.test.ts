@@ -15,12 +15,11 @@ const URL_A = 'http://host/dir/model.bin?v=1'
 
 /** The way from words to an order, as a shell would give them. */
 function order(...words: string[]): Order {
-  const command = downloadCommand()
   let seen: { flags: DownloadFlags; url: string | undefined } | undefined
-  command.exitOverride().configureOutput({ outputError: () => {} })
-  command.action((url: string | undefined, flags: DownloadFlags) => {
+  const command = downloadCommand((flags, url) => {
     seen = { flags, url }
   })
+  command.exitOverride().configureOutput({ outputError: () => {} })
   command.parse(words, { from: 'user' })
   if (seen === undefined) throw new Error('the command did not run')
   return readOrder(seen.flags, seen.url, dir, PLACES)

@@ -40,9 +40,14 @@ async function daemon(name: string, seed: boolean): Promise<Command> {
   return (await import('./daemon-command.ts')).daemonCommand(name, { seed })
 }
 
+async function downloads(): Promise<Command> {
+  const { downloadCommand } = await import('./download-command.ts')
+  return downloadCommand(async (flags, url) => (await import('./run-download.ts')).runDownload(flags, url))
+}
+
 export const PROGRAMS: Readonly<Record<Program, Shape>> = {
   dfget: {
-    load: async () => (await import('./download-command.ts')).downloadCommand(),
+    load: downloads,
     commands: [
       { name: 'daemon', summary: 'run the daemon: the peer of this host', load: () => daemon('daemon', false) },
       plugin,

@@ -4,17 +4,19 @@ import { asFailure, Failure, formatDuration, makeDirs, messageOf } from '#core'
 import { directories, untilStopped } from '#runtime'
 import { type DownloadFlags, type Order, readOrder } from './order.ts'
 import type { Outcome } from './outcome.ts'
-import { printLine, printResult } from './own-stdout.ts'
+import { keepStdout, printLine, printResult } from './own-stdout.ts'
 import { openBar, openLines, ProgressWatcher } from './progress.ts'
 import { causesOf } from './report-failure.ts'
 import { failureLine, openingLines, successLines } from './result-lines.ts'
 import { logRun } from './run-log.ts'
 import { StdoutBytes } from './stdout-bytes.ts'
+import { throughDaemon } from './through-daemon.ts'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** `dfget URL -O FILE`, top to bottom: understand, announce, bring, tell. */
 export async function runDownload(flags: DownloadFlags, positional: string | undefined): Promise<void> {
+  await checkPluginFlags(flags)
   const order = readOrder(flags, positional, process.cwd(), directories(flags))
   const voice = voiceOf(order)
   const startedAt = performance.now()
@@ -37,6 +39,13 @@ export async function runDownload(flags: DownloadFlags, positional: string | und
   }
 }
 
+/** Slips are told before anything is done, whoever will obey. */
+async function checkPluginFlags(flags: DownloadFlags): Promise<void> {
+  if (flags.pluginOption.length + flags.pluginGrant.length === 0) return
+  const { givenPlugins } = await import('./plugin-layers.ts')
+  givenPlugins(flags, {})
+}
+
 /** Brings the file while somebody looks on, within the time there is. */
 async function watched(order: Order, voice: Voice): Promise<Outcome> {
   using limit = timeLimit(order.timeoutMs)
@@ -54,7 +63,6 @@ async function bring(order: Order, voice: Voice, onlooker: ProgressWatcher, sign
   const write = (bytes: Uint8Array): Promise<void> => stdout.write(bytes)
   if (order.pattern !== 'source' && new URL(order.url).protocol !== 'file:') {
     try {
-      const { throughDaemon } = await import('./through-daemon.ts')
       return await throughDaemon(order, { onlooker, write, warn }, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof Failure) || error.code !== 'daemon.unavailable') throw error
@@ -63,6 +71,7 @@ async function bring(order: Order, voice: Voice, onlooker: ProgressWatcher, sign
       voice.note('try to download from source and ignore rate limit')
     }
   }
+  keepStdout() // a plugin may be loaded from here on
   const { withoutDaemon } = await import('./without-daemon.ts')
   return withoutDaemon(order, { onlooker, write }, signal)
 }

@@ -3,7 +3,6 @@ import { createLog, type Logger, silentLog } from '#runtime'
 import { daemonTree } from './daemon-settings.ts'
 import type { Order } from './order.ts'
 import type { Onlooker, Outcome, Traffic } from './outcome.ts'
-import { keepStdout } from './own-stdout.ts'
 import { openSources } from './open-sources.ts'
 import { loadSettings } from './setting-flags.ts'
 
@@ -32,7 +31,6 @@ export async function withoutDaemon(
     plugins: order.plugins,
   })
   const { pluginDirs, directories } = order
-  keepStdout()
   const { workhome } = directories
   const print = (plugin: string, line: string): void => void process.stderr.write(`dfget: ${plugin}: ${line}\n`)
   await using opened = openSources({ sources: settings, plugins, pluginPolicy, pluginDirs, workhome, log, print })

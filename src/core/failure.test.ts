@@ -26,3 +26,14 @@ test('an abort is told as what caused it', () => {
 test('several errors are told in one line', () => {
   expect(messageOf(new AggregateError([new Error('a'), new Error('b')]))).toBe('a; b')
 })
+
+test('a failure that another copy of this module made is one, and nothing else is', async () => {
+  const copy = (await import(`${import.meta.resolve('./failure.ts')}?copy`)) as typeof import('./failure.ts')
+  expect(copy.Failure).not.toBe(Failure)
+  const thrown: unknown = new copy.Failure('source.changed', 'x')
+  expect(thrown).toBeInstanceOf(Failure)
+  expect(asFailure(thrown)).toBe(thrown)
+  for (const other of [new Error('x'), { code: 'internal', name: 'Failure' }, null, undefined, 'x']) {
+    expect(other).not.toBeInstanceOf(Failure)
+  }
+})

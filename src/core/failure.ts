@@ -117,14 +117,25 @@ export const FAILURES = {
 
 export type FailureCode = keyof typeof FAILURES
 
+const MARK = Symbol.for('dragonfly-ts.failure')
+
 /** A failure that was foreseen. Everything else that is thrown is a bug. */
 export class Failure extends Error {
   override readonly name = 'Failure'
   readonly code: FailureCode
 
+  /** True also for one of another copy of this class: dfget's short way and the rest of it are bundled apart. */
+  static override [Symbol.hasInstance](value: unknown): value is Failure {
+    return typeof value === 'object' && value !== null && MARK in value
+  }
+
   constructor(code: FailureCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
+  }
+
+  get [MARK](): boolean {
+    return true
   }
 
   get retryable(): boolean {
