@@ -28,7 +28,7 @@ test('several errors are told in one line', () => {
 })
 
 test('a failure that another copy of this module made is one, and nothing else is', async () => {
-  const copy = (await import(`${import.meta.resolve('./failure.ts')}?copy`)) as typeof import('./failure.ts')
+  const copy = (await import(`${import.meta.resolve('./failure.ts')}?copy`)) as { readonly Failure: typeof Failure }
   expect(copy.Failure).not.toBe(Failure)
   const thrown: unknown = new copy.Failure('source.changed', 'x')
   expect(thrown).toBeInstanceOf(Failure)
