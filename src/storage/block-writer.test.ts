@@ -224,6 +224,17 @@ test('more bytes than there is space for are refused', async () => {
   expect(task.blocks(0)).toBeUndefined()
 })
 
+test('what a record says once it is believed stays so, whatever becomes of the message it came in', async () => {
+  await using at = await tempStore()
+  const task = await at.store.open(meta)
+  const record = recordOf(task, content, 0)
+  await writeBlocks(task, content, { record, first: 0 })
+  record.blocks.fill(0)
+  record.signature.fill(0)
+  await writeBlocks(task, content, { first: 1, count: 2 })
+  expect(task.record(0)).toEqual(recordOf(task, content, 0))
+})
+
 test('without a known length blocks of whole pieces come, and those of the last one when the length is told', async () => {
   await using at = await tempStore()
   const task = await at.store.open(metaOf())

@@ -178,13 +178,16 @@ test('however slow each write is, blocks that several parents bring are written 
   )
 })
 
-test('a writer of blocks that got no byte yet has no buffer, and takes none away from the others', async () => {
-  const pool = new CountingPool(4 * BLOCK_LENGTH)
+test('a writer of blocks that got no byte yet takes no buffer from the others, and then no more than it has blocks', async () => {
+  const pool = new CountingPool(9 * BLOCK_LENGTH)
   const slow = slowTask(() => 0)
   const waiting = Array.from({ length: 30 }, () => blockWriterOf(slow, pool, 0))
   expect(pool.join().allow(1)).toBe(true)
   await Promise.all(waiting.map((writer) => writer[Symbol.asyncDispose]()))
   expect(pool.most).toBe(0)
+  await using filling = blockWriterOf(slow, pool, 1, 0, 1)
+  filling.space()
+  expect(pool.join().allow(1)).toBe(true)
 })
 
 test('writers of one block need one buffer each, and on a slow disk their givers wait when there are no more', async () => {
@@ -223,4 +226,21 @@ test('buffers come back from blocks that are wrong, fail to be written, or are n
   await giveAll(late, Buffer.alloc(PIECE))
   await late.end()
   expect(pool.out).toBe(0)
+})
+
+test('who brings blocks of a piece that somebody else could not keep is told why', async () => {
+  const pool = new CountingPool(0)
+  const slow = slowTask(() => 0)
+  let fail: () => void = () => undefined
+  slow.task.keep = () => new Promise((_, reject) => (fail = () => reject(new Failure('storage.full', 'no space left'))))
+  await using source = writerOf(slow.task, pool, { end: 1 })
+  await giveAll(source, content.subarray(0, PIECE))
+  const draft = slow.task.join(0)
+  while (draft.kept === undefined) await new Promise(setImmediate)
+  await using late = blockWriterOf(slow, pool, 0)
+  await giveAll(late, content.subarray(0, PIECE))
+  const ending = late.end()
+  fail()
+  await expect(ending).rejects.toMatchObject({ code: 'storage.full' })
+  await expect(source.end()).rejects.toMatchObject({ code: 'storage.full' })
 })
