@@ -18,6 +18,9 @@ export interface Wanted {
   readonly original: string
 }
 
+/** Nothing here takes so long, unless it never ends. */
+const TIMEOUT_MS = 15 * 60_000
+
 /** Dirty pages of one run are not to slow down the next one. */
 export async function sync(): Promise<void> {
   await run('sync', [])
@@ -36,7 +39,7 @@ export async function fetchBy(
   output: string,
 ): Promise<Sample> {
   const before = cpuMsOfEndedChildren()
-  const ran = await run(command, args)
+  const ran = await run(command, args, { timeoutMs: TIMEOUT_MS })
   const cpuMs = cpuMsOfEndedChildren() - before
   await check(ran, wanted, output)
   return { ms: ran.ms, cpuMs }
@@ -56,7 +59,7 @@ export async function dfget(
 ): Promise<Downloaded> {
   const cpu = (): number => cpuMsOf(peer.pid) + cpuMsOfEndedChildren()
   const before = cpu()
-  const ran = await peer.dfget([wanted.url, ...args, '-O', output, '--json'])
+  const ran = await peer.dfget([wanted.url, ...args, '-O', output, '--json'], { timeoutMs: TIMEOUT_MS })
   const cpuMs = cpu() - before
   await check(ran, wanted, output)
   const { taskId } = JSON.parse(ran.stdout) as { taskId: string }
@@ -66,7 +69,7 @@ export async function dfget(
 /** That the output is the file, byte by byte; then it makes room. Not timed. */
 export async function check(ran: Ran, { original }: Wanted, output: string): Promise<void> {
   if (ran.code !== 0) throw new Error(`exit ${ran.code}: ${ran.stdout}${ran.stderr}`)
-  const compared = await run('cmp', [original, output])
+  const compared = await run('cmp', [original, output], { timeoutMs: TIMEOUT_MS })
   if (compared.code !== 0) throw new Error(`${output} is not the file: ${compared.stdout}${compared.stderr}`)
   await rm(output)
 }

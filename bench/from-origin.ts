@@ -59,9 +59,11 @@ async function fromOrigin({ sizeBytes, runs }: BenchOptions, { name, where, pare
   const measured = await measure(cases, runs, sync)
   const daemonPeakBytes = peer.rssPeakBytes()
   return {
-    name,
-    title: `${sizeBytes / MiB} MiB from nginx, outputs ${where}, medians of ${runs}, every block digested and signed`,
-    ...measuredTable(measured),
+    ...measuredTable(
+      name,
+      `${sizeBytes / MiB} MiB from nginx, outputs ${where}, medians of ${runs}, every block digested and signed`,
+      measured,
+    ),
     notes: [
       `peak memory: daemon ${mebibytes(daemonPeakBytes)} MiB, dfget ${mebibytes(dfgetPeakBytes)} MiB`,
       'aria2c calls fsync when it is done, and wget and curl do not: compare with it in memory',

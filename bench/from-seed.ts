@@ -50,9 +50,11 @@ export async function dfgetFromSeed({ sizeBytes, runs }: BenchOptions): Promise<
   const [plain, ours] = measured
   return [
     {
-      name: 'seed',
-      title: `${sizeBytes / MiB} MiB from a seed on this host, medians of ${runs}, every block checked`,
-      ...measuredTable(measured),
+      ...measuredTable(
+        'seed',
+        `${sizeBytes / MiB} MiB from a seed on this host, medians of ${runs}, every block checked`,
+        measured,
+      ),
       notes: [
         `CPU seconds per GiB: ${servers.shown(perGiB)}, curl ${perGiB(plain?.cpuMs ?? Number.NaN)}, peer with dfget ${perGiB(ours?.cpuMs ?? Number.NaN)}`,
         `peak memory: ${[seed, peer, net.scheduler].map(shownPeak).join(', ')}`,

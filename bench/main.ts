@@ -3,15 +3,16 @@ import type { BenchOptions } from './download.ts'
 import { dfgetFromOrigin } from './from-origin.ts'
 import { dfgetFromSeed } from './from-seed.ts'
 import { drawReport, keepReport, keptReports, type Report, showGoals, showReport, tableOf } from './report.ts'
+import { memoryAndCpu } from './memory.ts'
 import { isolatedPlugin } from './plugin.ts'
 import { sizeLadder } from './sizes.ts'
 import { CONTENDER_NAMES, shapedSwarm } from './swarm/swarm.ts'
 
 const MiB = 2 ** 20
-const USAGE = `npm run bench -- [origin] [seed] [sizes] [plugin] [swarm] [--runs N] [--size MiB] [--json FILE] [--plots DIR] [--check]
+const USAGE = `npm run bench -- [origin] [seed] [sizes] [memory] [plugin] [swarm] [--runs N] [--size MiB] [--json FILE] [--plots DIR] [--check]
 
   --runs     measured runs of each case (5)
-  --size     length of the file in MiB (1024; swarm 256)
+  --size     length of the file in MiB (1024; swarm 256, memory 10240)
   --json     add what was found to this file, a line each
   --plots    draw what was found into this directory
   --from     measure nothing: show and draw what --json has kept in this file, as Markdown
@@ -46,6 +47,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
   origin: () => dfgetFromOrigin(common(1024)),
   seed: () => dfgetFromSeed(common(1024)),
   sizes: () => sizeLadder(common(0)),
+  memory: () => memoryAndCpu(common(10 * 1024)),
   plugin: () => isolatedPlugin(common(1024)),
   swarm: () =>
     shapedSwarm({

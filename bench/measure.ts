@@ -71,33 +71,37 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2
 }
 
-/** The table of what was measured, and bars of the ratios. */
-export function measuredTable(measured: readonly Measured[]): Pick<Report, 'columns' | 'rows' | 'plot'> {
-  const [first] = measured
+/** The name, the title and the table of what was measured, and bars of the ratios. */
+export function measuredTable(
+  name: string,
+  title: string,
+  measured: readonly Measured[],
+): Pick<Report, 'name' | 'title' | 'columns' | 'rows' | 'plots'> {
+  const bars = measured.map(({ name, ratio, minMs, maxMs, medianMs }) => {
+    const span = { low: (ratio * minMs) / medianMs, high: (ratio * maxMs) / medianMs }
+    return { name, value: ratio, ...span, own: /^dfget\b/.test(name) }
+  })
+  const plot = { kind: 'bars', unit: ' ×', bars, mark: { value: 1, label: measured[0]?.name ?? '' } } as const
   return {
-    columns: [
-      { heading: 'by' },
-      { heading: 'median ms', digits: 0 },
-      { heading: 'min', digits: 0 },
-      { heading: 'max', digits: 0 },
-      { heading: 'ratio' },
-      { heading: 'CPU ms', digits: 0 },
-      { heading: 'CPU ratio' },
-    ],
+    name,
+    title,
+    columns: COLUMNS,
     rows: measured.map(({ name, medianMs, minMs, maxMs, ratio, cpuMs, cpuRatio }) => {
       const cpu = Number.isNaN(cpuMs) ? [undefined, undefined] : [cpuMs, cpuRatio]
       return [name, medianMs, minMs, maxMs, ratio, ...cpu]
     }),
-    plot: {
-      kind: 'bars',
-      unit: ' ×',
-      bars: measured.map(({ name, ratio, minMs, maxMs, medianMs }) => {
-        const span = { low: (ratio * minMs) / medianMs, high: (ratio * maxMs) / medianMs }
-        return { name, value: ratio, ...span, own: /^dfget\b/.test(name) }
-      }),
-      mark: { value: 1, label: first?.name ?? '' },
-    },
+    plots: [{ name, title, plot }],
   }
 }
+
+const COLUMNS = [
+  { heading: 'by' },
+  { heading: 'median ms', digits: 0 },
+  { heading: 'min', digits: 0 },
+  { heading: 'max', digits: 0 },
+  { heading: 'ratio' },
+  { heading: 'CPU ms', digits: 0 },
+  { heading: 'CPU ratio' },
+]
 
 export type { Goal } from './report.ts'

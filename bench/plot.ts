@@ -18,7 +18,7 @@ export interface Bar {
   readonly own?: boolean
 }
 
-/** Lines over sizes from bytes to gibibytes; both axes logarithmic. */
+/** Lines over named steps, such as sizes; the vertical axis is logarithmic. */
 export interface Ladder {
   readonly kind: 'ladder'
   readonly xNames: readonly string[]
@@ -26,7 +26,18 @@ export interface Ladder {
   readonly lines: readonly { readonly name: string; readonly values: readonly number[]; readonly own?: boolean }[]
 }
 
-export type Plot = Bars | Ladder
+/** Lines over a time in seconds; the vertical axis goes from 0 to 1. */
+export interface Course {
+  readonly kind: 'course'
+  readonly seconds: number
+  readonly lines: readonly { readonly name: string; readonly points: readonly Point[]; readonly own?: boolean }[]
+  readonly mark: { readonly value: number; readonly label: string }
+}
+
+/** Seconds, and a share. */
+export type Point = readonly [number, number]
+
+export type Plot = Bars | Ladder | Course
 
 const WIDTH = 720
 const TOP = 36
@@ -38,13 +49,18 @@ const LINE_COLOURS = ['#1e88e5', '#43a047', '#fb8c00', '#8e24aa', '#e53935', '#0
 
 /** An SVG picture; the same data make the same text. */
 export function draw(plot: Plot, title: string): string {
-  const { body, height } = plot.kind === 'bars' ? drawBars(plot) : drawLadder(plot)
+  const { body, height } = drawn(plot)
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(title)}">
 ${STYLE}
 <text class="title" x="8" y="20">${escaped(title)}</text>
 ${body.join('\n')}
 </svg>
 `
+}
+
+function drawn(plot: Plot): Drawn {
+  if (plot.kind === 'bars') return drawBars(plot)
+  return plot.kind === 'ladder' ? drawLadder(plot) : drawCourse(plot)
 }
 
 interface Drawn {
@@ -87,36 +103,84 @@ function drawBars({ bars, unit, mark }: Bars): Drawn {
   return { body: [...rows, axis, ...line], height: bottom + (mark === undefined ? 10 : 24) }
 }
 
-const LADDER_HEIGHT = 380
+const LINES_HEIGHT = 380
+const [LEFT, RIGHT, BOTTOM] = [64, WIDTH - 16, LINES_HEIGHT - 76]
 
 function drawLadder({ xNames, unit, lines }: Ladder): Drawn {
-  const [left, right, bottom] = [64, WIDTH - 16, LADDER_HEIGHT - 60]
   const values = lines.flatMap((line) => line.values).filter((value) => value > 0)
   const [low, high] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))]
-  const x = (index: number): number => round(left + ((right - left) * index) / Math.max(xNames.length - 1, 1))
-  const y = (value: number): number =>
-    round(bottom - ((bottom - TOP) * (Math.log10(value) - low)) / Math.max(high - low, 1))
+  const x = (index: number): number => round(LEFT + ((RIGHT - LEFT) * index) / Math.max(xNames.length - 1, 1))
+  const y = (value: number): number => heightOf((Math.log10(value) - low) / Math.max(high - low, 1))
   const powers = Array.from({ length: high - low + 1 }, (_, index) => 10 ** (low + index))
-  const grid = powers.map(
-    (value) =>
-      `<path class="axis" stroke-opacity=".3" d="M${left} ${y(value)}H${right}"/><text class="end" x="${left - 6}" y="${y(value) + 4}">${Number(value.toPrecision(1))}${escaped(unit)}</text>`,
+  const rungs = powers.map((value) => rung(y(value), `${Number(value.toPrecision(1))}${unit}`))
+  const names = xNames.map((name, index) => xName(x(index), name))
+  const body = lines.map((line, index) =>
+    polyline(
+      index,
+      line.own,
+      line.values.map((value, at) => [x(at), y(value)]),
+    ),
   )
-  const names = xNames.map(
-    (name, index) => `<text class="mid" x="${x(index)}" y="${bottom + 16}">${escaped(name)}</text>`,
-  )
-  const drawn = lines.map((line, index) => {
-    const points = line.values.map((value, at) => `${x(at)},${y(value)}`).join(' ')
-    const colour = LINE_COLOURS[index % LINE_COLOURS.length]
-    return `<polyline class="line" stroke="${colour}"${line.own === true ? '' : ' stroke-dasharray="6 4"'} points="${points}"/>`
+  return { body: [...rungs, ...names, ...body, ...legend(lines)], height: LINES_HEIGHT }
+}
+
+const SHARES = [0, 0.25, 0.5, 0.75, 1]
+const MOST_TICKS = 8
+
+function drawCourse({ seconds, lines, mark }: Course): Drawn {
+  const x = (at: number): number => round(LEFT + ((RIGHT - LEFT) * Math.min(at, seconds)) / seconds)
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((each) => seconds / each <= MOST_TICKS) ?? 1000
+  const ticks = Array.from({ length: Math.floor(seconds / step) + 1 }, (_, index) => index * step)
+  const body = lines.map(({ points, own }, index) => {
+    const shown = points.filter(([at]) => at <= seconds)
+    return polyline(
+      index,
+      own,
+      shown.map(([at, share]) => [x(at), heightOf(Math.min(share, 1))]),
+    )
   })
-  const step = (right - left) / Math.max(lines.length, 1)
-  const legend = lines.map(({ name, own }, index) => {
-    const at = round(left + step * index)
-    const colour = LINE_COLOURS[index % LINE_COLOURS.length]
-    const dash = own === true ? '' : ' stroke-dasharray="6 4"'
-    return `<path class="line" stroke="${colour}"${dash} d="M${at} ${bottom + 38}h20"/><text x="${at + 26}" y="${bottom + 42}">${escaped(name)}</text>`
+  return {
+    body: [
+      ...SHARES.map((share) => rung(heightOf(share), `${share * 100} %`)),
+      ...ticks.map((at) => xName(x(at), `${at} s`)),
+      `<path class="mark" d="M${x(mark.value)} ${TOP - 6}V${BOTTOM}"/>`,
+      `<text x="${x(mark.value) + 6}" y="${BOTTOM - 8}">${escaped(mark.label)}</text>`,
+      ...body,
+      ...legend(lines),
+    ],
+    height: LINES_HEIGHT,
+  }
+}
+
+/** Where a share of the height is. */
+function heightOf(share: number): number {
+  return round(BOTTOM - (BOTTOM - TOP) * share)
+}
+
+function rung(y: number, name: string): string {
+  return `<path class="axis" stroke-opacity=".3" d="M${LEFT} ${y}H${RIGHT}"/><text class="end" x="${LEFT - 6}" y="${y + 4}">${escaped(name)}</text>`
+}
+
+function xName(x: number, name: string): string {
+  return `<text class="mid" x="${x}" y="${BOTTOM + 16}">${escaped(name)}</text>`
+}
+
+function polyline(index: number, own: boolean | undefined, points: readonly Point[]): string {
+  return `<polyline ${strokeOf(index, own)} points="${points.map((point) => point.join(',')).join(' ')}"/>`
+}
+
+/** Three names a row. */
+function legend(lines: readonly { readonly name: string; readonly own?: boolean }[]): string[] {
+  return lines.map(({ name, own }, index) => {
+    const [x, y] = [LEFT + (index % 3) * 220, BOTTOM + 38 + Math.floor(index / 3) * 18]
+    return `<path ${strokeOf(index, own)} d="M${x} ${y}h20"/><text x="${x + 26}" y="${y + 4}">${escaped(name)}</text>`
   })
-  return { body: [...grid, ...names, ...drawn, ...legend], height: LADDER_HEIGHT }
+}
+
+/** Ours are drawn through, all others are dashed. */
+function strokeOf(index: number, own?: boolean): string {
+  const dash = own === true ? '' : ' stroke-dasharray="6 4"'
+  return `class="line" stroke="${LINE_COLOURS[index % LINE_COLOURS.length]}"${dash}`
 }
 
 function round(value: number): number {

@@ -45,9 +45,11 @@ export async function isolatedPlugin({ sizeBytes, runs }: BenchOptions): Promise
   const ratio = measured[1]?.ratio ?? Number.NaN
   return [
     {
-      name: 'plugin',
-      title: `One source from nginx, ${sizeBytes / MiB} MiB, medians of ${runs}, every piece digested`,
-      ...measuredTable(measured),
+      ...measuredTable(
+        'plugin',
+        `One source from nginx, ${sizeBytes / MiB} MiB, medians of ${runs}, every piece digested`,
+        measured,
+      ),
       notes: [
         `first call of a cold plugin ${coldMs.toFixed(0)} ms, of a warm one ${warmMs.toFixed(2)} ms`,
         `memory (PSS): loaded and idle ${idle} MiB, idle again after all these runs ${later} MiB`,

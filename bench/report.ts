@@ -24,7 +24,6 @@ export type Cell = string | number | undefined
 
 /** What a benchmark found: plain data, that can be printed, drawn, and kept as a line of JSON. */
 export interface Report {
-  /** File name of its plot, too. */
   readonly name: string
   readonly title: string
   readonly columns: readonly Column[]
@@ -33,7 +32,14 @@ export interface Report {
   /** Lines below the table. */
   readonly notes: readonly string[]
   readonly goals: readonly Goal[]
-  readonly plot?: Plot
+  readonly plots: readonly NamedPlot[]
+}
+
+export interface NamedPlot {
+  /** Of its file, without .svg. */
+  readonly name: string
+  readonly title: string
+  readonly plot: Plot
 }
 
 /** A report as it is kept: with where and when. */
@@ -104,11 +110,10 @@ export async function keptReports(file: string): Promise<KeptReport[]> {
   return [...byName.values()]
 }
 
-/** Draws what a report has to be drawn, as DIR/NAME.svg. */
-export async function drawReport({ name, title, plot }: Report, dir: string): Promise<void> {
-  if (plot === undefined) return
-  await mkdir(dir, { recursive: true })
-  await writeFile(join(dir, `${name}.svg`), draw(plot, title))
+/** Draws what a report has to be drawn, each as DIR/NAME.svg. */
+export async function drawReport({ plots }: Report, dir: string): Promise<void> {
+  if (plots.length > 0) await mkdir(dir, { recursive: true })
+  for (const { name, title, plot } of plots) await writeFile(join(dir, `${name}.svg`), draw(plot, title))
 }
 
 function machine(): string {

@@ -17,6 +17,7 @@ import {
 } from '#devnet'
 import { type BenchOptions, check, curl, dfget, forget, sync, type Wanted } from './download.ts'
 import { type Case, type Measured, measure, median, type Sample } from './measure.ts'
+import type { Plot } from './plot.ts'
 import type { Goal, Report } from './report.ts'
 
 const KiB = 2 ** 10
@@ -38,6 +39,12 @@ interface Place {
   readonly wanted: Wanted
 }
 
+/** What was measured of one size. */
+interface Rung {
+  readonly bytes: number
+  readonly measured: readonly Measured[]
+}
+
 /** One file of each size: without a daemon, with one that is warm, and one that has it; beside curl. */
 export async function sizeLadder({ runs, short }: BenchOptions): Promise<Report[]> {
   await using dir = await tempDir('bench')
@@ -46,7 +53,7 @@ export async function sizeLadder({ runs, short }: BenchOptions): Promise<Report[
   const [peer] = net.peers
   if (peer === undefined) throw new Error('the net has no peer')
   const nodeMs = median(await nodeAlone(runs * RUNS_FACTOR))
-  const rows: { readonly bytes: number; readonly measured: readonly Measured[] }[] = []
+  const rows: Rung[] = []
   let insideMs = Number.NaN
   for (const bytes of SIZES.filter((size) => !short || size <= LARGEST_OF_SHORT)) {
     const name = `f${bytes}`
@@ -74,18 +81,17 @@ export async function sizeLadder({ runs, short }: BenchOptions): Promise<Report[
         `node -e 0: ${nodeMs.toFixed(0)} ms; 1 byte inside the daemon, asked over an open channel, with both ends of the call: ${insideMs.toFixed(1)} ms (median of ${CALLS})`,
       ],
       goals: goalsOf(rows[0]?.measured ?? [], nodeMs, insideMs),
-      plot: {
-        kind: 'ladder',
-        unit: ' ms',
-        xNames: rows.map(({ bytes }) => formatBytes(bytes)),
-        lines: CASES.map((name, index) => ({
-          name,
-          own: name !== CASES[0],
-          values: rows.map(({ measured }) => measured[index]?.medianMs ?? 0),
-        })),
-      },
+      plots: [{ name: 'sizes', title: 'Milliseconds by size of the file', plot: plotOf(rows) }],
     },
   ]
+}
+
+function plotOf(rows: readonly Rung[]): Plot {
+  const lines = CASES.map((name, index) => {
+    const values = rows.map(({ measured }) => measured[index]?.medianMs ?? 0)
+    return { name, own: name !== CASES[0], values }
+  })
+  return { kind: 'ladder', unit: ' ms', xNames: rows.map(({ bytes }) => formatBytes(bytes)), lines }
 }
 
 const CASES = ['curl', 'dfget cold', 'dfget -p source', 'dfget warm', 'dfget held'] as const

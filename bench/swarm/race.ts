@@ -4,6 +4,8 @@ import { type RunningProcess, until } from '#devnet'
 import { busyBetween, cpuMsOf, cpuMsOfEndedChildren, machineTime } from '../cpu.ts'
 import type { NetHost, ShapedNet } from './shaped-net.ts'
 
+const LOOK_EVERY_MS = 100
+
 /** Where and what is raced: the first host of the net is the seed, all others want the file. */
 export interface Course {
   readonly net: ShapedNet
@@ -50,8 +52,17 @@ export interface Lap {
   readonly otherCpuMs: number
   /** Of all processors of the machine, 1 at most. */
   readonly busy: number
+  /** How it went on, from the start, every tenth of a second. */
+  readonly progress: readonly Progress[]
   /** One for each host that wanted the file, in order. */
   readonly outputs: readonly string[]
+}
+
+export interface Progress {
+  readonly atMs: number
+  /** Over the links of all hosts that want the file, together. */
+  readonly receivedBytes: number
+  readonly seedSentBytes: number
 }
 
 /** One host that wants the file. */
@@ -76,13 +87,13 @@ export async function race(
   watched: Watched,
   start: (host: NetHost, index: number) => Promise<Runner>,
 ): Promise<Lap> {
-  const [seed, ...hosts] = course.net.hosts
-  if (seed === undefined) throw new Error('a net without hosts')
-  const { sent: sentBefore } = await course.net.linkBytes(seed)
+  const [, ...hosts] = course.net.hosts
   const groups = [watched.seed, watched.peers ?? [], watched.other ?? []].map((pids) => ({ pids, ms: cpuOf(pids) }))
   const endedBefore = cpuMsOfEndedChildren()
   const machine = machineTime()
   const startedAt = performance.now()
+  const look = watchLinks(course.net, startedAt)
+  const watch = setInterval(look, LOOK_EVERY_MS)
   const runners: Runner[] = []
   const eachMs = await inTime(
     course,
@@ -92,20 +103,40 @@ export async function race(
       await runner.finished
       return performance.now() - startedAt
     }),
-  )
+  ).finally(() => clearInterval(watch))
   const busy = busyBetween(machine, machineTime())
   const [seedCpuMs = 0, beforeCpuMs = 0, otherCpuMs = 0] = groups.map(({ pids, ms }) => cpuOf(pids) - ms)
   const ownCpuMs = cpuOf(runners.flatMap(({ pids }) => pids)) + cpuMsOfEndedChildren() - endedBefore
-  const { sent } = await course.net.linkBytes(seed)
+  const progress = look()
   return {
     makespanMs: Math.max(...eachMs),
     eachMs,
-    seedSentBytes: sent - sentBefore,
+    seedSentBytes: progress.at(-1)?.seedSentBytes ?? 0,
     seedCpuMs,
     peersCpuMs: beforeCpuMs + ownCpuMs,
     otherCpuMs,
     busy,
+    progress,
     outputs: runners.map(({ output }) => output),
+  }
+}
+
+/** Makes a function that notes what the links have carried since now, and says all that it has noted. */
+function watchLinks(net: ShapedNet, startedAt: number): () => Progress[] {
+  const noted: Progress[] = []
+  const sums = (): Omit<Progress, 'atMs'> => {
+    const [seed, ...others] = net.linkBytes()
+    return { seedSentBytes: seed?.sent ?? 0, receivedBytes: others.reduce((sum, { received }) => sum + received, 0) }
+  }
+  const first = sums()
+  return () => {
+    const { seedSentBytes, receivedBytes } = sums()
+    noted.push({
+      atMs: performance.now() - startedAt,
+      seedSentBytes: seedSentBytes - first.seedSentBytes,
+      receivedBytes: receivedBytes - first.receivedBytes,
+    })
+    return noted
   }
 }
 

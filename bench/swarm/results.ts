@@ -1,12 +1,14 @@
 import { median } from '../measure.ts'
-import type { Bar } from '../plot.ts'
-import type { Cell, Goal, Report } from '../report.ts'
+import type { Bar, Point } from '../plot.ts'
+import type { Cell, Goal, NamedPlot, Report } from '../report.ts'
 import type { Lap } from './race.ts'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30
 /** Of 1,514 bytes on an Ethernet, 1,448 are the file's (TCP with timestamps). */
 const PAYLOAD_SHARE = 1448 / 1514
+/** Who takes longer is not drawn to the end. */
+const MOST_BOUNDS_SHOWN = 3
 const OWN = 'dragonfly-ts'
 
 /** What the issue asks of N = 8 and 16. */
@@ -42,6 +44,7 @@ export function reportOf(facts: RaceFacts, results: readonly Result[], notes: re
       { heading: 'max' },
       { heading: 'bound / makespan', digits: 3 },
       { heading: 'seed sent / file' },
+      { heading: 'by its own count' },
       { heading: 'origin / file', digits: 3 },
       { heading: 'seed CPU s', digits: 1 },
       { heading: 'CPU s of one peer', digits: 1 },
@@ -56,13 +59,46 @@ export function reportOf(facts: RaceFacts, results: readonly Result[], notes: re
       ...notes,
     ],
     goals: BARRED_PEERS.includes(peers) ? goalsOf(facts, results) : [],
-    plot: {
-      kind: 'bars',
-      unit: '',
-      bars: results.map((result) => barOf(result, boundMs)),
-      mark: { value: 1, label: 'the bound' },
-    },
+    plots: plotsOf(facts, results),
   }
+}
+
+/** How near to the bound each comes; and how the bytes come in over time, in the lap in the middle. */
+function plotsOf({ peers, fileBytes, boundMs }: RaceFacts, results: readonly Result[]): NamedPlot[] {
+  const bars = results.map((result) => barOf(result, boundMs))
+  const mark = { value: 1, label: 'the bound' }
+  const lines = results.flatMap(({ name, laps }) => {
+    const lap = middleLap(laps)
+    return lap === undefined ? [] : [{ name, own: name === OWN, points: pointsOf(lap, peers * fileBytes) }]
+  })
+  return [
+    {
+      name: `swarm-${peers}`,
+      title: `One file to ${peers} hosts: bound / makespan`,
+      plot: { kind: 'bars', unit: '', bars, mark },
+    },
+    {
+      name: `swarm-${peers}-progress`,
+      title: `One file to ${peers} hosts: share of all bytes that have come in`,
+      plot: {
+        kind: 'course',
+        seconds: (boundMs / 1000) * MOST_BOUNDS_SHOWN,
+        lines,
+        mark: { value: boundMs / 1000, label: `the bound, ${(boundMs / 1000).toFixed(1)} s` },
+      },
+    },
+  ]
+}
+
+function middleLap(laps: readonly Lap[]): Lap | undefined {
+  return laps.toSorted((a, b) => a.makespanMs - b.makespanMs)[Math.floor((laps.length - 1) / 2)]
+}
+
+function pointsOf({ progress }: Lap, allBytes: number): Point[] {
+  return progress.map(({ atMs, receivedBytes }) => [
+    Math.round(atMs) / 1000,
+    Math.round((1000 * receivedBytes) / allBytes) / 1000,
+  ])
 }
 
 function rowOf({ name, laps }: Result, { peers, fileBytes, boundMs }: RaceFacts): Cell[] {
@@ -77,7 +113,8 @@ function rowOf({ name, laps }: Result, { peers, fileBytes, boundMs }: RaceFacts)
     Math.min(...seconds),
     Math.max(...seconds),
     boundMs / 1000 / median(seconds),
-    middle((lap) => seedBytesOf(lap) / fileBytes),
+    middle(({ seedSentBytes }) => seedSentBytes / fileBytes),
+    laps[0]?.seedGaveBytes === undefined ? undefined : middle(({ seedGaveBytes = 0 }) => seedGaveBytes / fileBytes),
     laps[0]?.originBytes === undefined ? undefined : middle(({ originBytes = 0 }) => originBytes / fileBytes),
     middle(({ seedCpuMs }) => seedCpuMs / 1000),
     peerCpu,
@@ -85,11 +122,6 @@ function rowOf({ name, laps }: Result, { peers, fileBytes, boundMs }: RaceFacts)
     middle(({ otherCpuMs }) => otherCpuMs / 1000),
     middle(({ busy }) => busy),
   ]
-}
-
-/** What its link carried: the interface counts the segments of one packet together, so next to no headers. */
-function seedBytesOf({ seedSentBytes }: Lap): number {
-  return seedSentBytes
 }
 
 function barOf({ name, laps, failure }: Result, boundMs: number): Bar {
@@ -126,7 +158,7 @@ function goalsOf({ peers, fileBytes, boundMs }: RaceFacts, results: readonly Res
     },
     {
       what: `swarm of ${peers}: bytes sent by the seed / file`,
-      value: median(laps.map((lap) => seedBytesOf(lap) / fileBytes)),
+      value: median(laps.map(({ seedSentBytes }) => seedSentBytes / fileBytes)),
       atMost: BARS.seed,
       unit: ' ×',
     },

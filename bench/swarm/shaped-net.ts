@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { endProcesses, run } from '#devnet'
+import { readFileSync } from 'node:fs'
+import { endProcesses, type RunningProcess, run, spawnNode } from '#devnet'
 
 /** A host of the net: a network namespace, in which programs are run by putting `within` before them. */
 export interface NetHost {
@@ -14,7 +14,10 @@ export interface ShapedNetOptions {
   readonly bitsPerSecond: number
 }
 
-/** Bytes that a host has sent and received over its link, as its interface counts them. */
+/**
+ * Bytes that a host has sent and received over its link, as the switch counts them: next to no headers, for it counts
+ * the packets of one send together.
+ */
 export interface LinkBytes {
   readonly sent: number
   readonly received: number
@@ -36,6 +39,8 @@ export class ShapedNet implements AsyncDisposable {
   readonly hub: NetHost
   readonly hosts: readonly NetHost[]
   readonly bytesPerSecond: number
+  /** Any process in the hub: what its /proc says of the network is what the hub sees. */
+  #watchman: RunningProcess | undefined
 
   private constructor(names: string, { hosts, bitsPerSecond }: ShapedNetOptions) {
     this.hub = netHost(`${names}-hub`, `${SUBNET}.255.1`)
@@ -71,14 +76,23 @@ export class ShapedNet implements AsyncDisposable {
       await shape(hub, port, this.bytesPerSecond)
       await shape(host, 'eth0', this.bytesPerSecond)
     }
+    this.#watchman = await spawnNode({ command: 'sleep', args: ['infinity'], within: hub.within })
   }
 
-  /** What the link of a host has carried so far. */
-  async linkBytes(host: NetHost): Promise<LinkBytes> {
-    const shown = await ip(host, '-s', '-j', 'link', 'show', 'eth0')
-    const [link] = JSON.parse(shown) as { stats64: { tx: { bytes: number }; rx: { bytes: number } } }[]
-    if (link === undefined) throw new Error(`${host.namespace} has no eth0`)
-    return { sent: link.stats64.tx.bytes, received: link.stats64.rx.bytes }
+  /** What the link of each host has carried so far, in their order. */
+  linkBytes(): LinkBytes[] {
+    const text = readFileSync(`/proc/${this.#watchman?.pid ?? ''}/net/dev`, 'utf8')
+    const counts = new Map(
+      text.split('\n').map((line) => {
+        const [device = '', ...numbers] = line.trim().split(/[\s:]+/)
+        return [device, numbers.map(Number)]
+      }),
+    )
+    return this.hosts.map((_, index) => {
+      // What a port of the switch receives is what the host behind it has sent.
+      const [sent = 0, , , , , , , , received = 0] = counts.get(`port${index}`) ?? []
+      return { sent, received }
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,7 +152,6 @@ async function sweep(): Promise<void> {
     const owner = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]
     if (owner !== undefined && !isAlive(Number(owner))) await removeNamespace(name)
   }
-  await sleep(0)
 }
 
 function isAlive(pid: number): boolean {
