@@ -21,7 +21,8 @@ const USAGE = `npm run bench -- [origin] [seed] [sizes] [memory] [plugin] [swarm
   of the swarm (needs root: network namespaces):
   --peers    how many hosts want the file (4,8,16)
   --only     which programs (${CONTENDER_NAMES.join(', ')})
-  --rate     Mbit/s of each link, each way (200)`
+  --rate     Mbit/s of each link, each way (200)
+  --logs     have ours log more, into files in this directory`
 /** A busy machine may be slow; only a collapse fails. */
 const SLACK_OF_CHECK = 3
 
@@ -35,6 +36,7 @@ const { values, positionals } = parseArgs({
     from: { type: 'string' },
     peers: { type: 'string', default: '4,8,16' },
     only: { type: 'string' },
+    logs: { type: 'string' },
     rate: { type: 'string', default: '200' },
     check: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -56,6 +58,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
       peers: values.peers.split(',').map(count),
       bitsPerSecond: count(values.rate) * 1e6,
       only: values.only?.split(',') ?? [],
+      logs: values.logs,
       signal: ended.signal,
     }),
 }

@@ -104,7 +104,7 @@ function drawBars({ bars, unit, mark }: Bars): Drawn {
 }
 
 const LINES_HEIGHT = 380
-const [LEFT, RIGHT, BOTTOM] = [64, WIDTH - 16, LINES_HEIGHT - 76]
+const [LEFT, RIGHT, BOTTOM] = [76, WIDTH - 36, LINES_HEIGHT - 76]
 
 function drawLadder({ xNames, unit, lines }: Ladder): Drawn {
   const values = lines.flatMap((line) => line.values).filter((value) => value > 0)

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Member, type Nginx, programsBuilt, type Role, run, startNginx } from '#devnet'
 import { Scope } from '#runtime'
@@ -24,6 +25,7 @@ class Swarm implements Team {
   readonly #course: Course
   readonly #scope = new Scope()
   readonly #peers: Member[] = []
+  readonly #members: Member[] = []
   #nginx!: Nginx
   #scheduler!: Member
   #seed!: Member
@@ -60,8 +62,11 @@ class Swarm implements Team {
   async #member(role: Role, name: string, { address, within }: NetHost): Promise<Member> {
     const { dir, net } = this.#course
     const own = role === 'scheduler' ? { port: SCHEDULER_PORT } : ofDaemon(name, address, net.hub.address)
-    const settings = { listen: address, metrics: { listen: `${address}:${METRICS_PORT}` }, ...own }
-    return this.#scope.own(await Member.start({ role, name, workhome: join(dir, name), within, settings }))
+    const verbose = this.#course.logs !== undefined
+    const settings = { listen: address, verbose, metrics: { listen: `${address}:${METRICS_PORT}` }, ...own }
+    const member = this.#scope.own(await Member.start({ role, name, workhome: join(dir, name), within, settings }))
+    this.#members.push(member)
+    return member
   }
 
   async lap(number: number): Promise<Lap> {
@@ -99,8 +104,12 @@ class Swarm implements Team {
     return Number(new RegExp(`^${GIVEN} (\\S+)$`, 'm').exec(stdout)?.[1] ?? 0)
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#scope[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope[Symbol.asyncDispose]()
+    const { logs } = this.#course
+    if (logs === undefined) return
+    await mkdir(logs, { recursive: true })
+    for (const member of this.#members) await writeFile(join(logs, `${member.name}.log`), member.log())
   }
 }
 

@@ -13,6 +13,8 @@ export interface Course {
   readonly file: { readonly path: string; readonly bytes: number; readonly sha256: string }
   /** Homes and outputs of all programs lie in it. */
   readonly dir: string
+  /** Where the logs of what ran go at the end; nowhere without it. */
+  readonly logs?: string | undefined
   /** After so long a lap is given up. */
   readonly timeoutMs: number
   /** The whole benchmark is to end. */

@@ -33,6 +33,8 @@ export interface SwarmOptions {
   readonly bitsPerSecond: number
   /** Names of contenders, or the beginnings of them; all without any. */
   readonly only: readonly string[]
+  /** Directory for the logs of our processes. */
+  readonly logs?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -95,7 +97,7 @@ async function raceAll({ options, peers, dir, file, entered, boundMs }: Field): 
   await using scope = new Scope()
   const net = scope.own(await ShapedNet.create({ hosts: peers + 1, bitsPerSecond: options.bitsPerSecond }))
   const timeoutMs = Math.max(LEAST_PATIENCE_MS, PATIENCE * boundMs)
-  const course = { net, file, timeoutMs, signal: options.signal }
+  const course = { net, file, timeoutMs, signal: options.signal, logs: options.logs }
   const entries = entered.map((contender, index) => {
     const home = join(dir, String(index))
     const patience = contender.oneLink === true ? timeoutMs * peers : timeoutMs
