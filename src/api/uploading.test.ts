@@ -22,7 +22,7 @@ function told(response: SyncPiecesResponse): ReturnType<typeof toldPieceOf> {
 }
 
 test('a child reads of a piece what its parent told', () => {
-  const whole = { ...piece, port: 4000, record, blocks: undefined, content: undefined, speaksBlocks: false }
+  const whole = { ...piece, port: 4000, record, blocks: undefined, content: undefined, speaksBlocks: false, more: [] }
   expect(told(syncPiecesResponse(piece, at, record))).toEqual(whole)
   expect(told(syncPiecesResponse(piece, at, record, { speaksBlocks: true }))).toEqual({ ...whole, speaksBlocks: true })
 })

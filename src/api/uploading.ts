@@ -77,6 +77,13 @@ export interface BlocksTold {
   readonly content?: Uint8Array | undefined
 }
 
+/** What is new of a piece that was told of before: its blocks, or, without them, all of it. */
+export interface PieceNews {
+  readonly number: number
+  /** The bytes of a block set. */
+  readonly heldBlocks?: Uint8Array | undefined
+}
+
 /** The announcement of a piece, with its record when it has one. */
 export function syncPiecesResponse(
   piece: { number: number; offset: number; length: number },
@@ -86,7 +93,7 @@ export function syncPiecesResponse(
 ): SyncPiecesResponse {
   const { number, offset, length } = piece
   const message = record && PieceRecordMessage.fromPartial(record)
-  return { number, offset, length, ...at, record: message, speaksBlocks, heldBlocks: blocks, content }
+  return { number, offset, length, ...at, record: message, speaksBlocks, heldBlocks: blocks, content, more: [] }
 }
 
 /** A piece, or a part of it, as a parent tells of it. */
@@ -105,14 +112,16 @@ export interface ToldPiece {
   readonly content: Uint8Array | undefined
   /** `port` answers requests for blocks. */
   readonly speaksBlocks: boolean
+  /** News of other pieces, which were told of before. */
+  readonly more: readonly PieceNews[]
 }
 
 /** An announcement as plain values; the call has checked their bounds. */
 export function toldPieceOf(response: SyncPiecesResponse, taskId: string): ToldPiece {
-  const { number, offset, length, tcpPort, heldBlocks, content, speaksBlocks } = response
+  const { number, offset, length, tcpPort, heldBlocks, content, speaksBlocks, more } = response
   const port = tcpPort === undefined || tcpPort === 0 ? undefined : tcpPort
   const record = pieceRecordOf(response, taskId)
-  return { number, offset, length, port, record, blocks: heldBlocks, content, speaksBlocks }
+  return { number, offset, length, port, record, blocks: heldBlocks, content, speaksBlocks, more }
 }
 
 /** The record that came with an announcement; whether to believe it is another question. */

@@ -144,6 +144,15 @@ describe('other messages', () => {
     expect(complain(4 * MiB, [1], { speaksBlocks: false })).toMatch(/^held_blocks is of no use/)
   })
 
+  test('of a parent that tells of many pieces at once are bounded', () => {
+    const complain = (more: object[]): string =>
+      complaint(() => checkSyncPiecesResponse(SyncPiecesResponse.fromPartial({ number: 1, length: 1, more })))
+    expect(complain([{ number: 2, heldBlocks: new Uint8Array(16) }, { number: 3 }])).toBe('')
+    expect(complain(Array.from({ length: 1025 }, (_, number) => ({ number })))).toMatch(/^more/)
+    expect(complain([{ number: 2 ** 21 }])).toMatch(/^more\.number/)
+    expect(complain([{ number: 2, heldBlocks: new Uint8Array(17) }])).toMatch(/^more\.held_blocks has 17 bytes/)
+  })
+
   test('of a parent that sends the content along have the whole of it, and at most a block', () => {
     const complain = (length: number, bytes: number, changes: object = {}): string => {
       const whole = { number: 0, offset: 0, length, content: new Uint8Array(bytes) }

@@ -18,6 +18,9 @@ import {
 const MAX_URL_CHARACTERS = 8192
 const MAX_SAFE = Number.MAX_SAFE_INTEGER
 const MAX_PIECES = 2 ** 20
+/** Pieces of which one message tells. */
+const MAX_NEWS = 1024
+const MAX_BLOCK_BYTES = Math.ceil(MAX_PIECE_LENGTH / BLOCK_LENGTH / 8)
 
 /** The ids of any message that has some. */
 export function checkIds(request: { hostId?: string; taskId?: string; peerId?: string }): void {
@@ -167,6 +170,7 @@ export function checkSyncPiecesResponse(response: SyncPiecesResponse): void {
   checkNumber('tcp_port', tcpPort, 0, 65_535)
   checkHeldBlocks(response)
   checkContent(response)
+  checkMoreNews(response.more)
   if (record === undefined) return
   checkText('record.version', record.version, 128)
   checkId('record.signer', record.signer)
@@ -183,6 +187,16 @@ function checkHeldBlocks({ length, heldBlocks, speaksBlocks }: SyncPiecesRespons
   checkBytes('held_blocks', heldBlocks, [Math.ceil(count / 8)])
   if (count % 8 !== 0 && (heldBlocks.at(-1) ?? 0) >> (count % 8) !== 0)
     throw wrong('held_blocks', `has more than ${count} blocks`)
+}
+
+/** Of pieces that were told of before: whether these are their blocks shows when they are looked up. */
+function checkMoreNews(more: SyncPiecesResponse['more']): void {
+  checkCount('more', more, MAX_NEWS)
+  for (const { number, heldBlocks } of more) {
+    checkNumber('more.number', number, 0, MAX_PIECES)
+    if (heldBlocks !== undefined && heldBlocks.length > MAX_BLOCK_BYTES)
+      throw wrong('more.held_blocks', `has ${heldBlocks.length} bytes, more than ${MAX_BLOCK_BYTES}`)
+  }
 }
 
 /** The bytes of the first piece, all of them, no more than a block. */

@@ -1,3 +1,4 @@
+import type { PieceNews } from '#api'
 import { type ByteSink, Failure, type PieceRecord } from '#core'
 import type { StoredTask } from '#storage'
 import type { Parent } from './plan.ts'
@@ -18,6 +19,8 @@ export interface Announced {
   readonly speaksBlocks?: boolean
   /** All bytes of the piece, sent along because they are few. */
   readonly content?: Uint8Array | undefined
+  /** News of other pieces, of which it told before. */
+  readonly more?: readonly PieceNews[]
 }
 
 /** The head of a piece as its sender writes it. */

@@ -72,7 +72,11 @@ export class PieceTelling implements Disposable {
   /** The piece was told as whole: there is no more to say of it. */
   told(number: number): void {
     this.#asked?.delete(number)
-    this.#recorded.add(number)
+  }
+
+  /** The child was told of it, with its record. */
+  isKnown(number: number): boolean {
+    return this.#recorded.has(number)
   }
 
   /** Its record, when the child was not given it yet. */

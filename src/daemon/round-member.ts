@@ -36,9 +36,16 @@ export class RoundMember {
     return !this.left && !this.toldAll && !this.stock
   }
 
-  tells(announced: Announced): void {
+  /** What it says of pieces: of this one, and of more that it told of before. */
+  tells(announced: Announced): Announced[] {
     if (announced.record === undefined && announced.speaksBlocks !== true) this.stock = true
-    this.#told.set(announced.number, announced)
+    const { more = [], ...first } = announced
+    this.#told.set(first.number, first)
+    const others = more.flatMap(({ number, heldBlocks }) => {
+      const known = this.#told.get(number)
+      return known === undefined ? [] : [{ ...known, blocks: heldBlocks }]
+    })
+    return [first, ...others]
   }
 
   /** Resolves when everything asked for is on the disk. Rejects as the parent or the disk did; `calledOff` tells more. */

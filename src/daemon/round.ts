@@ -143,8 +143,7 @@ class Round {
   }
 
   #hear(member: RoundMember, announced: Announced): void {
-    member.tells(announced)
-    this.#offer(this.#news.hear(member, announced))
+    this.#offer(member.tells(announced).flatMap((each) => this.#news.hear(member, each)))
     const contentLength = this.#news.record(announced.number)?.contentLength
     if (contentLength === undefined || this.#task.contentLength !== undefined) return
     this.#task.setContentLength(contentLength).then(

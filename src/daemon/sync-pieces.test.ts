@@ -188,3 +188,20 @@ test('the talk ends when no more will come', async () => {
   parent.state.running = false
   await expect.poll(() => child.over).toBe(true)
 })
+
+test('news of many pieces that the child knows comes in one message', async () => {
+  await using parent = await parentOf()
+  const child = parent.child()
+  for (const number of [0, 1, 2]) await takeBlocks(parent.task, number, 0, 1)
+  await expect.poll(() => new Set(child.numbers).size).toBe(3)
+  const before = child.told.length
+  const all = [0, 1, 2].flatMap((number) => [1, 2, 3, 4].map((block) => takeBlocks(parent.task, number, block, 1)))
+  await Promise.all(all)
+  const seen = (): string[] =>
+    child.told
+      .flatMap(({ number, heldBlocks, more }) => [{ number, heldBlocks }, ...more])
+      .map(({ number, heldBlocks }) => `${number}:${heldBlocks?.[0]}`)
+  await expect.poll(seen).toEqual(expect.arrayContaining(['0:31', '1:31', '2:31']))
+  expect(child.told.length - before).toBeLessThan(all.length)
+  expect(child.told.slice(before).every(({ record }) => record === undefined)).toBe(true)
+})

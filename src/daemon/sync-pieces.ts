@@ -16,8 +16,14 @@ export interface SyncDeps {
   sent(bytes: number): void
 }
 
-/** News of blocks waits so long for more of it: each message costs both sides more than the block's checksum. */
-const PACE_MS = 20
+/**
+ * News of blocks waits for more of it: each message costs both sides more than a block's checksum. Not at the beginning
+ * and at the end of a download, when somebody may have nothing else to ask for.
+ */
+const PACE_MS = { least: 5, most: 80 }
+const FULL_PACE_AFTER_MS = 2000
+const LAST_PART = 1 / 16
+const MAX_NEWS = 1000
 
 /**
  * Tells a child which pieces are here, and each further one as soon as it is held; a child that speaks blocks of single
@@ -39,21 +45,47 @@ export async function* syncPieces(
   using telling = new PieceTelling(task, request, request.inOrder ? undefined : deps.handouts.of(task))
   const onAbort = (): void => telling.wake()
   signal.addEventListener('abort', onAbort, { once: true })
+  const startedAtMs = performance.now()
   try {
     while (!signal.aborted) {
-      const numbers = telling.take()
-      for (const number of numbers) {
-        const message = await messageOf(number, task, telling, deps)
-        if (message !== undefined) yield message
-      }
+      for await (const message of messages(telling.take(), task, telling, deps)) yield message
       if (telling.hasNews) continue
       if (telling.toldAll || (!telling.keepsBack && (task.complete || !deps.isRunning(task)))) return
       await telling.news()
-      if (telling.onlyBlocks) await sleep(PACE_MS, undefined, { signal }).catch(() => undefined)
+      if (telling.onlyBlocks)
+        await sleep(paceMs(task, performance.now() - startedAtMs), undefined, { signal }).catch(() => undefined)
     }
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+function paceMs({ contentLength = 0, heldBytes }: StoredTask, sinceMs: number): number {
+  if (contentLength - heldBytes < contentLength * LAST_PART) return PACE_MS.least
+  return Math.min(PACE_MS.least + (sinceMs / FULL_PACE_AFTER_MS) * PACE_MS.most, PACE_MS.most)
+}
+
+/** What there is to say of pieces. Those that the child knows already go into one message. */
+async function* messages(
+  numbers: readonly number[],
+  task: StoredTask,
+  telling: PieceTelling,
+  deps: SyncDeps,
+): AsyncGenerator<SyncPiecesResponse> {
+  let known: SyncPiecesResponse | undefined
+  for (const number of numbers) {
+    const isKnown = telling.speaksBlocks && telling.isKnown(number)
+    const message = await messageOf(number, task, telling, deps)
+    if (message === undefined) continue
+    if (!isKnown) yield message
+    else if (known === undefined) known = message
+    else known.more.push({ number, heldBlocks: message.heldBlocks })
+    if (known !== undefined && known.more.length >= MAX_NEWS) {
+      yield known
+      known = undefined
+    }
+  }
+  if (known !== undefined) yield known
 }
 
 /** What there is to say of a piece; undefined when that has been said. */

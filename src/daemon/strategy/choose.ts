@@ -22,14 +22,10 @@ const STARTED_SAMPLE = 16
  */
 export function chooseRarest(member: Member, choosing: Choosing): number | undefined {
   const { states, random } = choosing
-  let best: number | undefined
-  let bestHolders = Number.POSITIVE_INFINITY
-  for (const unit of startedUnits(member, choosing)) {
-    if (states.holders(unit) >= bestHolders) continue
-    best = unit
-    bestHolders = states.holders(unit)
-  }
   const { useful } = member
+  if (useful.length === 0) return undefined
+  let best = chooseStarted(member, choosing)
+  let bestHolders = best === undefined ? Number.POSITIVE_INFINITY : states.holders(best)
   for (let looked = 0; looked < SAMPLE && useful.length > 0; ) {
     const at = Math.floor(random() * useful.length)
     const unit = useful[at] as number
@@ -41,6 +37,26 @@ export function chooseRarest(member: Member, choosing: Choosing): number | undef
     if (states.holders(unit) >= bestHolders) continue
     best = unit
     bestHolders = states.holders(unit)
+  }
+  return best
+}
+
+/** The rarest of the first open units of some pieces that were begun. */
+function chooseStarted(member: Member, { states, units, started }: Choosing): number | undefined {
+  let best: number | undefined
+  let bestHolders = Number.POSITIVE_INFINITY
+  let looked = 0
+  for (const piece of started) {
+    if (looked++ >= STARTED_SAMPLE) break
+    const first = piece * units.perPiece
+    for (let unit = first; unit < first + units.perPiece; unit++) {
+      if (!states.isOpen(unit) || !member.units.has(unit)) continue
+      if (states.holders(unit) < bestHolders) {
+        best = unit
+        bestHolders = states.holders(unit)
+      }
+      break
+    }
   }
   return best
 }
@@ -85,20 +101,6 @@ function isUntouched(piece: number, { states, units }: Choosing): boolean {
     if (states.isHere(unit) || states.asks(unit) > 0) return false
   }
   return true
-}
-
-/** An open unit of each of some pieces that were begun. */
-function* startedUnits(member: Member, { states, units, started }: Choosing): Generator<number> {
-  let looked = 0
-  for (const piece of started) {
-    if (looked++ >= STARTED_SAMPLE) return
-    const first = piece * units.perPiece
-    for (let unit = first; unit < first + units.perPiece; unit++) {
-      if (!states.isOpen(unit) || !member.units.has(unit)) continue
-      yield unit
-      break
-    }
-  }
 }
 
 function removeAt(list: number[], at: number): void {

@@ -27,6 +27,8 @@ export class Member {
   readonly units = new Bits(256)
   /** Units it has that were open when it told of them. Those that no longer are go when somebody comes upon them. */
   readonly useful: number[] = []
+  /** Nothing of it is open; until it tells of more, or something is open again. */
+  starved = false
   readonly asks = new Set<Ask>()
   /** Silent while it was to give: nothing more is asked of it until it goes on. */
   stalled = false
@@ -55,6 +57,12 @@ export class Member {
   /** Units in one request. */
   get longestRun(): number {
     return between(1, Math.floor((this.rate * RUN_MS) / this.#unitLength), MAX_RUN)
+  }
+
+  /** It has a unit that is open now. */
+  canUse(unit: number): void {
+    this.useful.push(unit)
+    this.starved = false
   }
 
   /** Milliseconds until it will have given all that was asked of it, and `more` bytes. */

@@ -126,7 +126,7 @@ export class Strategy {
       if (which !== 'all' && !which.has(index)) continue
       if (!member.units.add(unit)) continue
       this.#states.addHolders(unit, 1)
-      if (this.#states.isOpen(unit)) member.useful.push(unit)
+      if (this.#states.isOpen(unit)) member.canUse(unit)
     }
   }
 
@@ -155,10 +155,12 @@ export class Strategy {
   next(id: string): Ask | undefined {
     const member = this.#members.get(id)
     if (member === undefined || !member.hasRoom || this.#states.missing === 0) return undefined
-    const run = this.#states.open > 0 ? this.#choose(member) : undefined
-    if (run !== undefined) return this.#begin(member, run)
-    // Nobody was asked for the rest of it: there is better to do than to ask twice.
-    if (this.#states.open > 0 || this.#deps.inOrder()) return undefined
+    if (this.#states.open > 0) {
+      const run = member.starved ? undefined : this.#choose(member)
+      member.starved = run === undefined
+      return run && this.#begin(member, run)
+    }
+    if (this.#deps.inOrder()) return undefined
     const slow = chooseHedge(member, this.#members.values(), { ...this.#choosing, nowMs: this.#deps.now() })
     if (slow === undefined) return undefined
     this.#contested.add(slow.ask)
@@ -243,7 +245,7 @@ export class Strategy {
     const first = ask.piece * this.#units.perPiece + ask.first
     for (let unit = first; unit < first + ask.count; unit++) {
       if (!this.#states.release(unit)) continue
-      for (const member of this.#members.values()) if (member.units.has(unit)) member.useful.push(unit)
+      for (const member of this.#members.values()) if (member.units.has(unit)) member.canUse(unit)
     }
   }
 
@@ -256,7 +258,7 @@ export class Strategy {
       member.useful.length = 0
       const { to } = this.#states.range
       for (let unit = this.#states.firstMissing; unit < to; unit++) {
-        if (member.units.has(unit) && this.#states.isOpen(unit)) member.useful.push(unit)
+        if (member.units.has(unit) && this.#states.isOpen(unit)) member.canUse(unit)
       }
     }
   }

@@ -124,7 +124,18 @@ export interface SyncPiecesResponse {
     | Uint8Array
     | undefined;
   /** All bytes of a piece that is the whole content and no longer than a block. */
-  content?: Uint8Array | undefined;
+  content?:
+    | Uint8Array
+    | undefined;
+  /** More news of pieces whose record the child was sent: one message for all that happened meanwhile. */
+  more: PieceNews[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** As in the message around it, for a piece that was told of before. */
+export interface PieceNews {
+  number: number;
+  heldBlocks?: Uint8Array | undefined;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -1394,6 +1405,7 @@ function createBaseSyncPiecesResponse(): SyncPiecesResponse {
     speaksBlocks: false,
     heldBlocks: undefined,
     content: undefined,
+    more: [],
     _unknownFields: {},
   };
 }
@@ -1429,6 +1441,9 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
     }
     if (message.content !== undefined) {
       writer.uint32(8026).bytes(message.content);
+    }
+    for (const v of message.more) {
+      PieceNews.encode(v!, writer.uint32(8034).fork()).join();
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -1534,6 +1549,14 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
             message.content = reader.bytes();
             continue;
           }
+          case 1004: {
+            if (tag !== 8034) {
+              break;
+            }
+
+            message.more.push(PieceNews.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1572,6 +1595,91 @@ export const SyncPiecesResponse: MessageFns<SyncPiecesResponse> = {
     message.speaksBlocks = object.speaksBlocks ?? false;
     message.heldBlocks = object.heldBlocks ?? undefined;
     message.content = object.content ?? undefined;
+    message.more = object.more?.map((e) => PieceNews.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePieceNews(): PieceNews {
+  return { number: 0, heldBlocks: undefined, _unknownFields: {} };
+}
+
+export const PieceNews: MessageFns<PieceNews> = {
+  encode(message: PieceNews, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.heldBlocks !== undefined) {
+      writer.uint32(18).bytes(message.heldBlocks);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PieceNews {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePieceNews();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.heldBlocks = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PieceNews>): PieceNews {
+    return PieceNews.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PieceNews>): PieceNews {
+    const message = createBasePieceNews();
+    if (object._unknownFields !== undefined) message._unknownFields = object._unknownFields as PieceNews["_unknownFields"];
+    message.number = object.number ?? 0;
+    message.heldBlocks = object.heldBlocks ?? undefined;
     return message;
   },
 };
