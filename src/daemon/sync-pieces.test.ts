@@ -123,7 +123,7 @@ test('what was here before the child came is told, blocks too', async () => {
   await takeBlocks(parent.task, 0, 0, 8)
   await takeBlocks(parent.task, 2, 7, 1)
   const child = parent.child()
-  await expect.poll(() => child.numbers.toSorted()).toEqual([0, 2])
+  await expect.poll(() => child.numbers.toSorted((a, b) => a - b)).toEqual([0, 2])
 })
 
 test('a child that asked for some pieces is told of no other, and its talk ends with the last of them', async () => {
@@ -144,7 +144,7 @@ test('pieces read from the origin are told to different children first, and to e
   expect(a.numbers.filter((number) => b.numbers.includes(number))).toEqual([])
   for (const { number, length } of [...a.told, ...b.told]) parent.handouts.sent(parent.task, number, length)
   await expect
-    .poll(() => [a.numbers.toSorted(), b.numbers.toSorted()])
+    .poll(() => [a.numbers.toSorted((a, b) => a - b), b.numbers.toSorted((a, b) => a - b)])
     .toEqual([
       [0, 1, 2, 3],
       [0, 1, 2, 3],
@@ -166,7 +166,7 @@ test('what one child does not draw is told to the others', async () => {
   await readOrigin(parent.task)
   const stays = parent.child()
   await expect.poll(() => idle.numbers.length + stays.numbers.length).toBeGreaterThan(1)
-  await expect.poll(() => stays.numbers.toSorted(), { timeout: 20_000 }).toEqual([0, 1, 2, 3])
+  await expect.poll(() => stays.numbers.toSorted((a, b) => a - b), { timeout: 20_000 }).toEqual([0, 1, 2, 3])
 })
 
 test('a task of one small piece goes along with the news of it', async () => {
