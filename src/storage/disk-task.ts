@@ -1,7 +1,7 @@
 import { rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { blockCount, BlockSet, Failure, messageOf, pieceCount, type PieceRecord, pieceSpan, type Signer } from '#core'
+import { blockCount, BlockSet, Failure, messageOf, pieceCount, type PieceRecord, type Signer } from '#core'
 import { checkBlocks, DiskBlockWriter } from './block-writer.ts'
 import type { BufferPool } from './buffers.ts'
 import type {
@@ -130,9 +130,12 @@ export class DiskTask implements StoredTask {
     return { taskId, version, pieceLength, number, offset, length, blocks, ...piece.signature }
   }
 
-  async setContentLength(length: number): Promise<void> {
-    await this.#ledger.settleLength(length)
-    this.#drafts.checkLengths(length)
+  setContentLength(length: number): Promise<void> {
+    const settling = this.#ledger.settleLength(length)
+    const { contentLength } = this
+    // At once: nothing is to be held by a record that says something else.
+    if (contentLength !== undefined) this.#drafts.checkLengths(contentLength)
+    return settling
   }
 
   onPiece(listener: (piece: HeldPiece) => void): () => void {
@@ -279,12 +282,6 @@ export class DiskTask implements StoredTask {
   async #keep(piece: UnsignedPiece, facts: PieceFacts, sign: WriteOptions['sign']): Promise<void> {
     const { number, offset, length, crc32, blocks } = piece
     if (this.piece(number) !== undefined) return
-    if (length !== pieceSpan(number, this.meta.pieceLength, this.contentLength).length) {
-      throw new Failure(
-        'piece.corrupt',
-        `piece ${number} has ${length} bytes, but not in ${this.contentLength} of content`,
-      )
-    }
     const signature = sign?.(piece)
     const held = { number, offset, length, crc32, blocks, signature, ...facts, createdAt: Date.now() }
     await this.#ledger.hold(held)
