@@ -31,7 +31,7 @@ interface Place {
   readonly parent: string | undefined
 }
 
-async function fromOrigin({ sizeBytes, runs }: BenchOptions, { name, where, parent }: Place): Promise<Report> {
+async function fromOrigin({ sizeBytes, runs, short }: BenchOptions, { name, where, parent }: Place): Promise<Report> {
   await using dir = await tempDir('bench', parent)
   const content = { size: sizeBytes, seed: 1 }
   await using nginx = await startNginx({ files: { f: content } })
@@ -51,7 +51,7 @@ async function fromOrigin({ sizeBytes, runs }: BenchOptions, { name, where, pare
   const clear = (): Promise<void> => forget(peer, taskId)
   const cases: Case[] = [
     { name: CURL, run: () => curl(wanted, dir.join('curl')) },
-    ...(await plainTools(wanted, dir.join('plain'))),
+    ...(short ? [] : await plainTools(wanted, dir.join('plain'))),
     { name: OURS, run: ours([]), clear },
     { name: CURL_DIGEST, run: () => curlAndDigest(wanted, dir.join('digest')) },
     { name: OURS_DIGEST, run: ours(['--digest', `sha256:${sha256Of(content)}`]), clear },

@@ -2,7 +2,17 @@ import { parseArgs } from 'node:util'
 import type { BenchOptions } from './download.ts'
 import { dfgetFromOrigin } from './from-origin.ts'
 import { dfgetFromSeed } from './from-seed.ts'
-import { drawReport, keepReport, keptReports, type Report, showGoals, showReport, tableOf } from './report.ts'
+import {
+  drawReport,
+  type Goal,
+  goalsHold,
+  keepReport,
+  keptReports,
+  type Report,
+  showGoals,
+  showReport,
+  tableOf,
+} from './report.ts'
 import { memoryAndCpu } from './memory.ts'
 import { isolatedPlugin } from './plugin.ts'
 import { sizeLadder } from './sizes.ts'
@@ -16,7 +26,7 @@ const USAGE = `npm run bench -- [origin] [seed] [sizes] [memory] [plugin] [swarm
   --json     add what was found to this file, a line each
   --plots    draw what was found into this directory
   --from     measure nothing: show and draw what --json has kept in this file, as Markdown
-  --check    the short form for CI: origin, seed and sizes, 256 MiB, 3 runs; fails only where a goal is missed three times over
+  --check    the short form for CI: origin, seed and sizes, 128 MiB, 3 runs; fails only where a goal is missed three times over
 
   of the swarm (needs root: network namespaces):
   --peers    how many hosts want the file (4,8,16)
@@ -72,19 +82,29 @@ async function main(): Promise<void> {
   const unknown = positionals.filter((name) => !(name in BENCHMARKS))
   if (unknown.length > 0) throw new Error(`there is no benchmark ${unknown.join(', ')}\n\n${USAGE}`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort(new Error(signal)))
+  const slack = values.check ? SLACK_OF_CHECK : 1
   const all = values.check ? CHECKED : Object.keys(BENCHMARKS)
-  const reports: Report[] = []
+  let held = true
   for (const name of positionals.length > 0 ? positionals : all) {
-    for (const report of (await BENCHMARKS[name]?.()) ?? []) {
-      showReport(report)
-      if (values.json !== undefined) await keepReport(report, values.json)
-      if (values.plots !== undefined) await drawReport(report, values.plots)
-      reports.push(report)
-    }
+    const goals = await measureAndTell(name)
+    // Other work on the machine can slow one of two down for a while; what has collapsed is slow the second time too.
+    const again = values.check && !goalsHold(goals, slack)
+    if (again) console.log(`${name}: once more, for a goal was missed ${slack} times over`)
+    const goalsHeld = showGoals(again ? await measureAndTell(name) : goals, slack)
+    held &&= goalsHeld
     ended.signal.throwIfAborted()
   }
-  const goals = reports.flatMap((report) => report.goals)
-  if (!showGoals(goals, values.check ? SLACK_OF_CHECK : 1)) process.exitCode = 1
+  if (!held) process.exitCode = 1
+}
+
+async function measureAndTell(name: string): Promise<Goal[]> {
+  const reports = (await BENCHMARKS[name]?.()) ?? []
+  for (const report of reports) {
+    showReport(report)
+    if (values.json !== undefined) await keepReport(report, values.json)
+    if (values.plots !== undefined) await drawReport(report, values.plots)
+  }
+  return reports.flatMap(({ goals }) => goals)
 }
 
 async function showKept(file: string): Promise<void> {
@@ -100,7 +120,7 @@ function common(mebibytes: number): BenchOptions {
 }
 
 function sizeOr(mebibytes: number): number {
-  return count(values.size ?? String(values.check ? 256 : mebibytes)) * MiB
+  return count(values.size ?? String(values.check ? 128 : mebibytes)) * MiB
 }
 
 function count(text: string): number {

@@ -19,8 +19,8 @@ export interface Column {
   readonly digits?: number
 }
 
-/** An empty cell is a figure that this row has not. */
-export type Cell = string | number | undefined
+/** An empty cell is a figure that this row has not; JSON keeps undefined as null. */
+export type Cell = string | number | undefined | null
 
 /** What a benchmark found: plain data, that can be printed, drawn, and kept as a line of JSON. */
 export interface Report {
@@ -65,7 +65,7 @@ export function tableOf({ columns, rows }: Report, markdown = false): string {
 }
 
 function shown(cell: Cell, column?: Column): string {
-  if (cell === undefined) return '–'
+  if (cell === undefined || cell === null) return '–'
   return typeof cell === 'number' ? cell.toFixed(column?.digits ?? 2) : cell
 }
 
@@ -74,12 +74,17 @@ export function showReport(report: Report): void {
   for (const note of report.notes) console.log(note)
 }
 
-/** With some slack a goal is only a guard against a collapse. Says whether all of them hold. */
+/** With some slack a goal is only a guard against a collapse. */
+export function goalsHold(goals: readonly Goal[], slack: number): boolean {
+  return goals.every((goal) => holds(goal, slack))
+}
+
+/** Says of each goal whether it holds, and of all of them together. */
 export function showGoals(goals: readonly Goal[], slack: number): boolean {
   if (goals.length > 0) console.log(slack === 1 ? '\nGoals' : `\nGoals, ${slack} times over`)
   for (const goal of goals)
     console.log(`${holds(goal, slack) ? 'met   ' : 'MISSED'}  ${goal.what}: ${barOf(goal, slack)}`)
-  return goals.every((goal) => holds(goal, slack))
+  return goalsHold(goals, slack)
 }
 
 function holds(

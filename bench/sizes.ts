@@ -23,7 +23,7 @@ import type { Goal, Report } from './report.ts'
 const KiB = 2 ** 10
 const MiB = 2 ** 20
 const SIZES = [1, KiB, 64 * KiB, MiB, 4 * MiB, 16 * MiB, 64 * MiB, 256 * MiB, 1024 * MiB, 4096 * MiB]
-const LARGEST_OF_SHORT = 16 * MiB
+const SHORT_SIZES = [1, 16 * MiB]
 /** Short runs vary more: more of them. */
 const RUNS_FACTOR = 3
 const SHORT_RUN_BYTES = 16 * MiB
@@ -52,38 +52,42 @@ export async function sizeLadder({ runs, short }: BenchOptions): Promise<Report[
   await using net = await devnet({ peers: 1, scheduler: false })
   const [peer] = net.peers
   if (peer === undefined) throw new Error('the net has no peer')
-  const nodeMs = median(await nodeAlone(runs * RUNS_FACTOR))
   const rows: Rung[] = []
   let insideMs = Number.NaN
-  for (const bytes of SIZES.filter((size) => !short || size <= LARGEST_OF_SHORT)) {
+  for (const bytes of short ? SHORT_SIZES : SIZES) {
     const name = `f${bytes}`
     await nginx.put(name, { size: bytes, seed: bytes })
     const place = { dir, peer, wanted: { url: nginx.url(name), original: join(nginx.root, name) } }
     if (bytes === 1) insideMs = median(await insideDaemon(place))
-    rows.push({ bytes, measured: await measure(casesOf(place), runsOf(bytes, runs), sync) })
+    const cases = bytes === 1 ? [...casesOf(place), NODE_ALONE] : casesOf(place)
+    rows.push({ bytes, measured: await measure(cases, short ? runs : runsOf(bytes, runs), sync) })
     await forgetHeld(place, nginx)
   }
-  return [
-    {
-      name: 'sizes',
-      title: `Sizes from 1 B to ${formatBytes(rows.at(-1)?.bytes ?? 0)}: milliseconds of wall, medians of ${runs} and more`,
-      columns: [
-        { heading: 'size' },
-        ...CASES.map((heading) => ({ heading, digits: 0 })),
-        { heading: 'warm / curl' },
-        { heading: 'held / curl' },
-      ],
-      rows: rows.map(({ bytes, measured }) => {
-        const [plain = Number.NaN, , , warm = Number.NaN, held = Number.NaN] = measured.map(({ medianMs }) => medianMs)
-        return [formatBytes(bytes), ...measured.map(({ medianMs }) => medianMs), warm / plain, held / plain]
-      }),
-      notes: [
-        `node -e 0: ${nodeMs.toFixed(0)} ms; 1 byte inside the daemon, asked over an open channel, with both ends of the call: ${insideMs.toFixed(1)} ms (median of ${CALLS})`,
-      ],
-      goals: goalsOf(rows[0]?.measured ?? [], nodeMs, insideMs),
-      plots: [{ name: 'sizes', title: 'Milliseconds by size of the file', plot: plotOf(rows) }],
-    },
-  ]
+  return [ladderReport(rows, insideMs, runs)]
+}
+
+function ladderReport(rows: readonly Rung[], insideMs: number, runs: number): Report {
+  const oneByte = mediansOf(rows[0]?.measured ?? [])
+  const nodeMs = oneByte.at(-1) ?? Number.NaN
+  return {
+    name: 'sizes',
+    title: `Sizes from 1 B to ${formatBytes(rows.at(-1)?.bytes ?? 0)}: milliseconds of wall, medians of ${runs} and more`,
+    columns: [
+      { heading: 'size' },
+      ...CASES.map((heading) => ({ heading, digits: 0 })),
+      { heading: 'warm / curl' },
+      { heading: 'held / curl' },
+    ],
+    rows: rows.map(({ bytes, measured }) => {
+      const [plain = Number.NaN, cold, source, warm = Number.NaN, held = Number.NaN] = mediansOf(measured)
+      return [formatBytes(bytes), plain, cold, source, warm, held, warm / plain, held / plain]
+    }),
+    notes: [
+      `node -e 0: ${nodeMs.toFixed(0)} ms; 1 byte inside the daemon, asked over an open channel, with both ends of the call: ${insideMs.toFixed(1)} ms (median of ${CALLS})`,
+    ],
+    goals: goalsOf(oneByte, nodeMs, insideMs),
+    plots: [{ name: 'sizes', title: 'Milliseconds by size of the file', plot: plotOf(rows) }],
+  }
 }
 
 function plotOf(rows: readonly Rung[]): Plot {
@@ -95,6 +99,13 @@ function plotOf(rows: readonly Rung[]): Plot {
 }
 
 const CASES = ['curl', 'dfget cold', 'dfget -p source', 'dfget warm', 'dfget held'] as const
+
+/** What every start of a dfget costs before its first line. */
+const NODE_ALONE: Case = { name: 'node -e 0', run: () => run(process.execPath, ['-e', '0']) }
+
+function mediansOf(measured: readonly Measured[]): number[] {
+  return measured.map(({ medianMs }) => medianMs)
+}
 
 function casesOf(place: Place): Case[] {
   const { dir, peer, wanted } = place
@@ -155,22 +166,16 @@ async function insideDaemon({ dir, peer, wanted }: Place): Promise<number[]> {
   return times
 }
 
-async function nodeAlone(runs: number): Promise<number[]> {
-  const times: number[] = []
-  for (let turn = 0; turn < runs; turn++) times.push((await run(process.execPath, ['-e', '0'])).ms)
-  return times
-}
-
 function runsOf(bytes: number, runs: number): number {
   if (bytes <= SHORT_RUN_BYTES) return runs * RUNS_FACTOR
   return bytes >= LONG_RUN_BYTES ? Math.min(runs, MOST_LONG_RUNS) : runs
 }
 
-function goalsOf(oneByte: readonly Measured[], nodeMs: number, insideMs: number): Goal[] {
-  const toNode = (index: number): number => (oneByte[index]?.medianMs ?? Number.NaN) / nodeMs
+function goalsOf(oneByte: readonly number[], nodeMs: number, insideMs: number): Goal[] {
+  const [, , , warm = Number.NaN, held = Number.NaN] = oneByte
   return [
-    { what: 'dfget of a new byte, warm daemon, to node -e 0', value: toNode(3), atMost: 2, unit: ' ×' },
-    { what: 'dfget of a held byte, to node -e 0', value: toNode(4), atMost: 2, unit: ' ×' },
+    { what: 'dfget of a new byte, warm daemon, to node -e 0', value: warm / nodeMs, atMost: 2, unit: ' ×' },
+    { what: 'dfget of a held byte, to node -e 0', value: held / nodeMs, atMost: 2, unit: ' ×' },
     { what: 'one byte inside the daemon', value: insideMs, atMost: 10, unit: ' ms' },
   ]
 }

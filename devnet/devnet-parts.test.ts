@@ -104,3 +104,22 @@ test('processes that nobody waits for are found by a name in their command line'
   await sleep(10)
   expect(processesNaming(dir.path)).toEqual([])
 })
+
+test('a process that is run by other words is that process: its id, its environment, its end', async () => {
+  const within = ['env', 'WHERE=elsewhere']
+  const script = 'console.log(process.pid, process.env.WHERE); setInterval(() => {}, 1000)'
+  await using child = await spawnNode({
+    args: ['-e', script],
+    within,
+    readyWhen: ({ stdout }) => stdout.includes('\n'),
+  })
+  expect(child.stdout()).toBe(`${child.pid} elsewhere\n`)
+  expect((await run('sh', ['-c', 'echo $WHERE'], { within })).stdout).toBe('elsewhere\n')
+})
+
+test('nginx listens at the address it is told, and its log is whole there too', async () => {
+  await using nginx = await startNginx({ files: { f: new Uint8Array(5) }, address: '127.0.0.3', within: ['env'] })
+  expect(new URL(nginx.url('f')).hostname).toBe('127.0.0.3')
+  expect((await (await fetch(nginx.url('f'))).arrayBuffer()).byteLength).toBe(5)
+  expect(await nginx.bytesSent()).toBe(5)
+})
