@@ -177,7 +177,10 @@ export class Strategy {
 
   /** It will not come. What of it is not here is open again. */
   failed(ask: Ask): void {
-    if (this.#members.get(ask.member)?.ended(ask) !== true) return
+    const member = this.#members.get(ask.member)
+    if (member?.ended(ask) !== true) return
+    // Of whom nothing is waited for is not silent, called off or not.
+    if (member.asks.size === 0) member.stalled = false
     this.#contested.delete(ask)
     if (!this.#released.delete(ask)) this.#release(ask)
   }
