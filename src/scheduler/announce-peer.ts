@@ -19,6 +19,7 @@ import { agrees, validate } from './swarm/editions.ts'
 import type { Description, Edition, Host, Peer, Task } from './swarm/model.ts'
 import { isOver } from './swarm/states.ts'
 import type { SeedRuns } from './wake-seeds.ts'
+import { keepWish } from './wishes.ts'
 
 export interface AnnouncePeerDeps extends ScheduleDeps {
   readonly seeds: Pick<SeedRuns, 'mayWake' | 'wake' | 'registered'>
@@ -33,49 +34,44 @@ type Said = NonNullable<AnnouncePeerRequest['request']>
  * One download of one host, from its registration to its last word (wire.md §2.3, §6.3, §6.6). A stream that ends
  * without a last word makes its peer a failed one: nobody knows whether its host still lives.
  */
-export async function* announcePeer(
+export function announcePeer(
   requests: AsyncIterable<AnnouncePeerRequest>,
   deps: AnnouncePeerDeps,
   signal: AbortSignal,
-): AsyncGenerator<AnnouncePeerResponse> {
-  const talk = new Talk(deps, signal)
+): AsyncIterableIterator<AnnouncePeerResponse, undefined> {
+  const talk = new Talk(deps)
   // At once, and not only when somebody asks for the next answer: others wait for this news.
-  const hangUp = (): void => talk.end()
-  signal.addEventListener('abort', hangUp, { once: true })
+  signal.addEventListener('abort', () => talk.end(), { once: true })
   void talk.listen(requests)
-  try {
-    yield* talk.answers
-  } finally {
-    signal.removeEventListener('abort', hangUp)
-    talk.end()
-  }
+  return talk.answers
 }
 
+/** There are as many of these as peers: what only some of them need, and not for long, is made when it is needed. */
 class Talk {
-  readonly answers = new Outbox<AnnouncePeerResponse>()
+  readonly answers = new Outbox<AnnouncePeerResponse>(() => this.end())
   readonly #deps: AnnouncePeerDeps
-  readonly #over = new AbortController()
-  readonly #signal: AbortSignal
   #peer: Peer | undefined
-  #download: Download | undefined
-  #scheduling = false
+  /** What a seed is told that is woken for it. */
+  #wish: Download | undefined
+  /** Ends the search for parents that goes on now. */
+  #scheduling: AbortController | undefined
   #heardAll = false
+  #over = false
 
-  constructor(deps: AnnouncePeerDeps, signal: AbortSignal) {
+  constructor(deps: AnnouncePeerDeps) {
     this.#deps = deps
-    this.#signal = AbortSignal.any([signal, this.#over.signal])
   }
 
   /** Takes requests until the last word, or until the caller is gone. Never throws: failures end the answers. */
   async listen(requests: AsyncIterable<AnnouncePeerRequest>): Promise<void> {
     try {
       for await (const message of requests) {
-        if (this.#signal.aborted) return
+        if (this.#over) return
         if (this.#take(message)) break
       }
       // Who only closed its own half may still wait for parents: its stream ends when they were named.
       this.#heardAll = true
-      if (!this.#scheduling) this.answers.end()
+      if (this.#scheduling === undefined) this.answers.end()
     } catch (error) {
       this.answers.fail(error)
     }
@@ -83,12 +79,18 @@ class Talk {
 
   /** The call is over, in whatever way. */
   end(): void {
-    this.#over.abort(new Failure('download.cancelled', 'the call is over'))
-    this.answers.end()
+    if (this.#over) return
+    this.#close('the call is over')
     const peer = this.#peer
     if (peer === undefined) return
     peer.connected = false
     if (!isOver(peer.state)) this.#deps.swarm.move(peer, 'fail', this.#deps.clock.now())
+  }
+
+  #close(why: string): void {
+    this.#over = true
+    this.#scheduling?.abort(new Failure('download.cancelled', why))
+    this.answers.end()
   }
 
   /** True when this was the last word. */
@@ -122,7 +124,7 @@ class Talk {
         this.#deps.seeds.registered(peer)
         return false
       case 'reschedulePeerRequest':
-        for (const { id } of request.value.candidateParents) swarm.block(peer, id)
+        for (const { id } of request.value.candidateParents) swarm.block(peer, id, nowMs)
         this.#plan(peer)
         return false
       case 'downloadPieceFinishedRequest':
@@ -150,8 +152,8 @@ class Talk {
 
   #last(peer: Peer, moved: boolean, request: Said): true {
     if (!moved) throw new Failure('usage.invalid', `${request.$case} cannot follow the state ${peer.state}`)
-    this.#over.abort(new Failure('download.cancelled', 'the peer has said its last word'))
-    this.answers.end()
+    peer.connected = false
+    this.#close('the peer has said its last word')
     return true
   }
 
@@ -168,7 +170,7 @@ class Talk {
     const task = swarm.openTask(taskWish(message.taskId, download), nowMs)
     const peer = swarm.openPeer(task, host, peerWish(message.peerId, download), nowMs)
     this.#peer = peer
-    this.#download = download
+    this.#wish = keepWish(task, download)
     const edition = this.#describe(task, download)
     if (edition !== undefined) swarm.join(peer, edition)
     const asked = seeds.registered(peer)
@@ -212,12 +214,13 @@ class Talk {
 
   /** Looks for parents in the background: reports go on meanwhile. */
   #plan(peer: Peer): void {
-    const download = this.#download
-    if (this.#scheduling || download === undefined) return
+    const wish = this.#wish
+    if (this.#scheduling !== undefined || wish === undefined) return
     if (this.answers.size >= MAX_UNREAD)
       throw new Failure('usage.invalid', `peer ${peer.id} asks for plans and does not read them`)
-    this.#scheduling = true
-    schedule(peer, download, this.#deps, this.#signal)
+    const scheduling = new AbortController()
+    this.#scheduling = scheduling
+    schedule(peer, wish, this.#deps, scheduling.signal)
       .then(
         (answer) => {
           this.#deps.log.debug({ peer: peer.id, task: peer.task.id, answer: answer.kind }, 'planned')
@@ -225,13 +228,13 @@ class Talk {
           if (this.#heardAll) this.answers.end()
         },
         (error: unknown) => {
-          if (this.#over.signal.aborted) return
+          if (scheduling.signal.aborted) return
           this.#deps.log.info({ peer: peer.id, task: peer.task.id, why: messageOf(error) }, 'no plan')
           this.answers.fail(error)
         },
       )
       .finally(() => {
-        this.#scheduling = false
+        this.#scheduling = undefined
       })
       // Only a bug gets here; it ends this call, not the scheduler.
       .catch((error: unknown) => this.answers.fail(error))

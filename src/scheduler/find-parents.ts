@@ -1,65 +1,58 @@
+import { type Choice, choose, wanted } from './choose-parents.ts'
 import { hasProof, isSlow, rankParents } from './rank-parents.ts'
-import { covers, isBanned } from './swarm/editions.ts'
+import { covers, crosses, isBanned } from './swarm/editions.ts'
 import { hasRoom, isSuspect } from './swarm/hosts.ts'
-import type { Edition, Peer } from './swarm/model.ts'
-import { descendants } from './swarm/swarm.ts'
+import type { Edition, Host, Peer } from './swarm/model.ts'
+import { isRoot, isRooted, leadsToRoot } from './swarm/rooted.ts'
 
 export interface ParentLimits {
-  /** Parents named to a child. */
+  /** Parents named to a child that has none; one that has some is named up to twice as many. */
   readonly candidateParentLimit: number
   /** Parents ranked for it: a random sample of all that would do. */
   readonly filterParentLimit: number
+  /** Parents that a child has altogether. */
+  readonly neighbourLimit: number
 }
 
 export interface FoundParents {
-  /** Those that were ranked, in no order. */
+  /** Those that were ranked, in no order; none of them is known to the child. */
   readonly sample: readonly Peer[]
-  /** Best first, cut to the limit. */
+  /** Best first; those that the child knows already come last, and only where there are few others. */
   readonly parents: Peer[]
   /** There are others that would do, had their hosts room. */
   readonly busy: boolean
 }
 
+/** So many are looked at, at most, for one child: who is not found among them is found at the next look. */
+const MOST_LOOKS = 512
+/** Of those of other data centres no more are ranked, as long as there are others. */
+const SHARE_ACROSS = 1 / 3
+/** So many of those that hold or read everything are put into a sample before anybody else. */
+const ROOTS_IN_SAMPLE = 4
+
 /**
- * Who can give to a child now. The sample is taken among those that will do (upstream samples all peers, and finds
- * nobody where most of them wait). A slow or suspect parent is named only where there is no better one: it is still
- * better than the origin.
+ * Who can give to a child, now or in a moment. The sample is taken among those that will do (upstream samples all peers,
+ * and finds nobody where most of them wait). A slow or suspect parent is named only where there is no better one: it is
+ * still better than the origin. Nobody is found where nobody leads to a root: see `isRooted`.
  */
 export function findParents(child: Peer, edition: Edition, limits: ParentLimits, random: () => number): FoundParents {
-  const below = descendants(child)
-  const good: Peer[] = []
-  const weak: Peer[] = []
-  let busy = false
-  for (const parent of edition.offering.shuffled(random)) {
-    if (!isAcceptable(parent, child, edition) || below.has(parent)) continue
-    if (!hasRoom(parent.host)) {
-      busy = true
-      continue
-    }
-    if (isSlow(parent) || isSuspect(parent.host)) weak.push(parent)
-    else good.push(parent)
-    if (good.length >= limits.filterParentLimit) break
-  }
-  const sample = (good.length > 0 ? good : weak).slice(0, limits.filterParentLimit)
-  return { sample, parents: cut(rankParents(sample, child), limits), busy }
+  if (edition.roots.size === 0) return { sample: [], parents: [], busy: false }
+  const search = new Search(child, edition, limits, random)
+  const { sample, busy } = search
+  return { sample, parents: choose(rankParents(sample, child), sample, { child, edition, limits }), busy }
 }
 
-/** As many of a ranking as are named to a child. */
-export function cut(ranked: readonly Peer[], limits: ParentLimits): Peer[] {
-  return oneByHost(ranked).slice(0, limits.candidateParentLimit)
+/** As many of a ranking as are named to a child. The ranking decides, but for the rule that one of them leads to a root. */
+export function cut(ranked: readonly Peer[], sample: readonly Peer[], choice: Choice): Peer[] {
+  return choose(ranked, sample, choice, 'as ranked')
 }
 
 /** Whether a parent that could give to the child a while ago can still. */
 export function canStill(parent: Peer, child: Peer, edition: Edition): boolean {
-  return (
-    edition.offering.has(parent) &&
-    isAcceptable(parent, child, edition) &&
-    hasRoom(parent.host) &&
-    !descendants(child).has(parent)
-  )
+  return edition.offering.has(parent) && isAcceptable(parent, child, edition) && hasRoom(parent.host)
 }
 
-/** The child may be given this parent, if there is room and no cycle. */
+/** The child may be given this parent, if there is room. */
 export function isAcceptable(parent: Peer, child: Peer, edition: Edition): boolean {
   return (
     parent.host !== child.host &&
@@ -70,13 +63,85 @@ export function isAcceptable(parent: Peer, child: Peer, edition: Edition): boole
   )
 }
 
-/** The child has had bad luck with this parent. */
+/**
+ * The child has had bad luck with this parent. One that only had nothing for it is taken back once it reads the origin
+ * or has everything.
+ */
 export function isBlocked(parent: Peer, child: Peer): boolean {
-  return child.blockedPeers.has(parent.id) || child.blockedHosts.has(parent.host.id)
+  if (child.blockedHosts?.has(parent.host.id)) return true
+  const sinceMs = child.blockedPeers?.get(parent.id)
+  return sinceMs !== undefined && (parent.rootAtMs === undefined || parent.rootAtMs <= sinceMs)
 }
 
-/** Two peers of one host have the same pieces: the better one will do. */
-function oneByHost(ranked: readonly Peer[]): Peer[] {
-  const hosts = new Set<string>()
-  return ranked.filter(({ host }) => !hosts.has(host.id) && hosts.add(host.id) !== undefined)
+/** A sample of the parents that a child could be named beside those it knows. */
+class Search {
+  readonly sample: Peer[]
+  busy = false
+  readonly #child: Peer
+  readonly #edition: Edition
+  /** Whoever was looked at already; and two peers of one host have the same pieces. */
+  readonly #seen: Set<Peer | Host>
+  /** The child knows somebody near who leads to a root, or one is in the sample. */
+  #rooted: boolean
+  readonly #good: Peer[] = []
+  readonly #weak: Peer[] = []
+  /** Good ones of other data centres, beyond those in the sample. */
+  readonly #far: Peer[] = []
+  #across = 0
+
+  constructor(child: Peer, edition: Edition, limits: ParentLimits, random: () => number) {
+    this.#child = child
+    this.#edition = edition
+    this.#rooted = isRooted(child)
+    this.#seen = new Set()
+    for (const { host } of child.parents) this.#seen.add(host)
+    const most = limits.filterParentLimit
+    if (wanted(child, limits) > 0 || !this.#rooted) this.#look(most, random)
+    this.#good.push(...this.#far.slice(0, Math.max(0, most - this.#good.length)))
+    this.sample = this.#rooted && this.#good.length > 0 ? this.#good : this.#lastHopes(most)
+  }
+
+  /** The weak ones as well, and first of all those from which something could come. */
+  #lastHopes(most: number): Peer[] {
+    const ways = [...this.#weak, ...this.#far].filter((peer) => leadsToRoot(peer) || this.#edition.roots.has(peer))
+    return [...new Set([...ways, ...this.#good, ...this.#weak])].slice(0, most)
+  }
+
+  #look(most: number, random: () => number): void {
+    const { offering, roots } = this.#edition
+    if (this.#child.parents.find(isRoot) === undefined) {
+      for (const root of first(roots.shuffled(random), Math.min(ROOTS_IN_SAMPLE, most)))
+        this.#consider(root, true, most)
+    }
+    for (const parent of first(offering.shuffled(random), MOST_LOOKS)) {
+      const enough = this.#good.length >= most
+      if (enough && this.#rooted) return
+      const leads = !this.#rooted && leadsToRoot(parent)
+      if (enough && leads && !crosses(parent, this.#child)) this.#good.pop() // it takes the place, should it do
+      if (this.#good.length < most) this.#consider(parent, leads, most)
+    }
+  }
+
+  #consider(parent: Peer, leads: boolean, most: number): void {
+    if (this.#seen.has(parent) || this.#seen.has(parent.host)) return
+    this.#seen.add(parent)
+    if (!isAcceptable(parent, this.#child, this.#edition)) return
+    if (!hasRoom(parent.host)) this.busy ||= leads
+    else if (isSlow(parent) || isSuspect(parent.host)) this.#weak.push(parent)
+    else if (!crosses(parent, this.#child)) {
+      this.#good.push(parent)
+      this.#rooted ||= leads
+    } else if (this.#across < most * SHARE_ACROSS) {
+      this.#across++
+      this.#good.push(parent)
+    } else this.#far.push(parent)
+  }
+}
+
+function* first<T>(items: Iterable<T>, count: number): Generator<T, void, undefined> {
+  let left = count
+  for (const item of items) {
+    if (left-- <= 0) return
+    yield item
+  }
 }

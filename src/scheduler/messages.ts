@@ -14,10 +14,10 @@ import {
 import { Failure, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceCount, versionOf } from '#core'
 import type { FoundFacts } from './reports.ts'
 import type { Answer } from './schedule.ts'
-import { latestEdition } from './swarm/editions.ts'
+import { latestEdition, pieceLengthOf } from './swarm/editions.ts'
 import type { Description, Edition, HostFacts, Peer, Task } from './swarm/model.ts'
 import type { PeerState, TaskState } from './swarm/states.ts'
-import { type PeerWish, pieceLengthOf, type TaskWish } from './swarm/swarm.ts'
+import type { PeerWish, TaskWish } from './swarm/swarm.ts'
 
 const DEFAULT_INTERVAL_MS = 300_000
 const MIN_INTERVAL_MS = 1000
@@ -54,6 +54,8 @@ export function hostFacts(
   if (HostMessage.encode(message).finish().length > MAX_HOST_BYTES)
     throw new Failure('usage.invalid', `the announcement of host ${message.id} is longer than ${MAX_HOST_BYTES} bytes`)
   const seed = message.type !== 0
+  // The decoded one is a view that keeps all bytes of the announcement.
+  const publicKey = new Uint8Array(message.publicKey)
   const intervalMs = interval === undefined ? DEFAULT_INTERVAL_MS : durationMs(interval)
   return {
     id: message.id,
@@ -64,10 +66,10 @@ export function hostFacts(
     idc: message.network?.idc ?? '',
     location: message.network?.location ?? '',
     maxTxBps: message.network?.maxTxBandwidth ?? 0,
-    publicKey: message.publicKey.length === 0 ? undefined : message.publicKey,
+    publicKey: publicKey.length === 0 ? undefined : publicKey,
     intervalMs: Math.min(Math.max(intervalMs, MIN_INTERVAL_MS), MAX_INTERVAL_MS),
     uploadLimit: seed ? limits.seedUploadLimit : limits.peerUploadLimit,
-    message,
+    message: { ...message, publicKey },
   }
 }
 

@@ -5,6 +5,7 @@ import { isBelieved, nextSeed, pendingRun, usableSeeds } from './seeds.ts'
 import { covers, isBanned, isFresh, isReading, latestEdition } from './swarm/editions.ts'
 import { isSuspect } from './swarm/hosts.ts'
 import type { Edition, Host, Peer } from './swarm/model.ts'
+import { isRooted } from './swarm/rooted.ts'
 import { isLive } from './swarm/states.ts'
 
 /** What is to be done for a child that has no parents. */
@@ -130,11 +131,11 @@ function hasQuota(child: Peer, edition: Edition, most: number): boolean {
   return count < most
 }
 
-/** A peer that lost its parents with more pieces in hand would read less of the origin than this child. */
+/** Another peer that nothing reaches any more has more pieces in hand: it would read less of the origin than this child. */
 function hasBetterReader(child: Peer, edition: Edition): boolean {
   for (const peer of edition.peers) {
-    const lost = peer.connected && peer.state === 'running' && peer.parents.size === 0 && !peer.sourceForbidden
-    if (peer !== child && lost && peer.pieces.size > child.pieces.size && covers(peer.range, child.range)) return true
+    const may = peer.connected && peer.state === 'running' && !peer.sourceForbidden && peer !== child
+    if (may && peer.pieces.size > child.pieces.size && covers(peer.range, child.range) && !isRooted(peer)) return true
   }
   return false
 }

@@ -6,7 +6,9 @@ import { MiB, TestSwarm } from './testkit/swarm.ts'
 const GBIT = 1e9
 
 test.each([
-  ['no rate known', 0, { pieces: 0, bytes: 0, owedBytes: 0 }, 0],
+  ['no rate known, no children', 0, { pieces: 0, bytes: 0, owedBytes: 0 }, 1],
+  ['no rate known, 4 children', 0, { children: 4, pieces: 32, bytes: 1e9, owedBytes: 1e12 }, 0.5],
+  ['no rate known, 12 children', 0, { children: 12, pieces: 96, bytes: 1e9, owedBytes: 1e12 }, 0.25],
   ['idle, 10 Gbit/s', 10 * GBIT, { pieces: 0, bytes: 0, owedBytes: 0 }, 0.5 + 0.3 + 0.2],
   ['idle, too slow for one piece a second', 0.1 * GBIT, { pieces: 0, bytes: 0, owedBytes: 0 }, 0.5 + 0.3],
   ['half of its rate in flight', 10 * GBIT, { pieces: 0, bytes: (5 * GBIT) / 8, owedBytes: 0 }, 0.25 + 0.3 + 0.2],
@@ -56,6 +58,16 @@ test.each([
   const net = new TestSwarm()
   const parent = net.peer(net.host('p', { seed }), state)
   expect(hostType(parent, parent, net.task)).toBe(expected)
+})
+
+test('who has no piece yet is as good as one with two children more', () => {
+  const net = new TestSwarm()
+  const [empty, begun] = [net.peer('empty', 'running'), net.peer('begun', 'running')]
+  begun.pieces.add(7)
+  begun.host.uploads.children = 2
+  expect(load(empty, empty, net.task)).toBe(load(begun, begun, net.task))
+  begun.host.uploads.children = 1
+  expect(load(empty, empty, net.task)).toBeLessThan(load(begun, begun, net.task))
 })
 
 test('the whole score weighs load, data centre, location and host type 6 : 2 : 1 : 1', () => {

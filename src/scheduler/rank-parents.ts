@@ -24,9 +24,17 @@ const PIECE_RATE_BYTES = 16 * MiB
 const BUSY_SECONDS = 60
 const MAX_LOCATION_PARTS = 5
 
-/** The host has upload rate left, by the scheduler's own count (wire.md §6.4). Nothing is known without a rate. */
-export const load: Score = ({ host }) => {
-  if (host.facts.maxTxBps <= 0) return 0
+/** So many children halve what is expected of a host that does not tell its rate. */
+const CHILDREN_THAT_HALVE = 4
+/** Who has no piece yet is as good for others as one with so many children more. */
+const LIKE_CHILDREN = 2
+
+/** The host has upload rate left, by the scheduler's own count (wire.md §6.4); without a rate, it has few children. */
+export const load: Score = ({ host, pieces, rootAtMs }) => {
+  if (host.facts.maxTxBps <= 0) {
+    const empty = pieces.size === 0 && rootAtMs === undefined ? LIKE_CHILDREN : 0
+    return 1 / (1 + (host.uploads.children + empty) / CHILDREN_THAT_HALVE)
+  }
   return 0.5 * peak(host) + 0.3 * owed(host) + 0.2 * concurrency(host)
 }
 

@@ -1,11 +1,11 @@
 import { pieceCount } from '#core'
 import { countWord } from './schedule.ts'
 import { isBelieved, usableSeeds } from './seeds.ts'
-import { learn, reportCorrupt, validate } from './swarm/editions.ts'
+import { learn, pieceLengthOf, reportCorrupt, validate } from './swarm/editions.ts'
 import { complain } from './swarm/hosts.ts'
 import type { Description, Edition, Peer } from './swarm/model.ts'
 import { MAX_PIECE_NUMBER } from './swarm/piece-set.ts'
-import { pieceLengthOf, type Swarm } from './swarm/swarm.ts'
+import type { Swarm } from './swarm/swarm.ts'
 
 /** What a host that reads the origin found there. */
 export interface FoundFacts extends Description {
@@ -42,8 +42,9 @@ export function pieceFailed(
 ): void {
   peer.touchedAtMs = nowMs
   const parent = peer.task.peers.get(report.parentId)
+  const given = parent !== undefined && peer.parents.has(parent)
   if (report.temporary || report.corrupt) swarm.block(peer, report.parentId)
-  if (parent === undefined || parent === peer || !peer.parents.has(parent)) return
+  if (!given) return
   if (report.temporary && !report.corrupt) complain(parent.host, peer.host)
   if (!report.corrupt || parent.edition === undefined) return
   swarm.blockHost(peer, parent.host)

@@ -1,6 +1,6 @@
 import type { Download } from '#api'
 import type { Clock } from './clock.ts'
-import { canStill, cut } from './find-parents.ts'
+import { canStill, cut, isAcceptable } from './find-parents.ts'
 import { nextStep, type StepLimits } from './next-step.ts'
 import { type Judge, rankByVerdicts, rankParents, type Verdict } from './rank-parents.ts'
 import { isReading, tell } from './swarm/editions.ts'
@@ -38,7 +38,7 @@ export async function schedule(
 ): Promise<Answer> {
   const { swarm, seeds, clock, limits, judge } = deps
   const startedAtMs = clock.now()
-  swarm.unlinkParents(child)
+  giveUpLost(child, swarm)
   for (;;) {
     signal.throwIfAborted()
     const nowMs = clock.now()
@@ -83,10 +83,15 @@ async function chosen(
   const verdicts = await judged
   if (edition === undefined || child.edition !== edition || !isLive(child.state) || isReading(child)) return []
   const ranked = verdicts === undefined ? rankParents(sample, child) : rankByVerdicts(sample, verdicts)
-  return cut(
-    ranked.filter((parent) => canStill(parent, child, edition)),
-    limits,
-  )
+  const can = (parent: Peer): boolean => canStill(parent, child, edition)
+  return cut(ranked.filter(can), sample.filter(can), { child, edition, limits })
+}
+
+/** Parents that it could not be given today are none any more: they lied to others, or to it. */
+function giveUpLost(child: Peer, swarm: Swarm): void {
+  const { edition } = child
+  const lost = [...child.parents].filter((parent) => edition === undefined || !isAcceptable(parent, child, edition))
+  for (const parent of lost) swarm.unlink(parent, child)
 }
 
 /** From here on the child reads the origin, and whoever waits may have its pieces. */

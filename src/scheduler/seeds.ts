@@ -21,7 +21,7 @@ export function usableSeeds(seeds: Iterable<Host>, task: Task, edition: Edition 
  */
 export function nextSeed(usable: readonly Host[], child: Peer): Host | undefined {
   const able = usable.filter(
-    (seed) => seed !== child.host && !child.blockedHosts.has(seed.id) && !takesPart(seed, child),
+    (seed) => seed !== child.host && !child.blockedHosts?.has(seed.id) && !takesPart(seed, child),
   )
   if (able.length < 2) return able[0]
   const weights = new Map(able.map((seed) => [seed, weigh(child.task.id, seed.id)]))

@@ -6,7 +6,12 @@ const HOUR_MS = 60 * MINUTE_MS
 export const schedulerSettings = {
   listen: text('127.0.0.1', 'Address to listen on. Anything but loopback lets other machines in.'),
   port: port(8002, 'Port to listen on; 0 takes any free one.'),
-  candidateParentLimit: number(3, 'Parents named to a child.', { min: 1, max: 20 }),
+  candidateParentLimit: number(
+    4,
+    'Parents named to a child that has none; one that asks for more is named up to twice as many.',
+    { min: 1, max: 20 },
+  ),
+  neighbourLimit: number(16, 'Parents that a child has altogether, while they are well.', { min: 1, max: 100 }),
   filterParentLimit: number(15, 'Parents that are ranked for a child, picked at random.', { min: 1, max: 1000 }),
   retryInterval: duration(500, 'A waiting child is looked at again after this time, and at once when there is news.'),
   retryLimit: number(5, 'A child for which there is nobody waits so many intervals; then it is refused.'),

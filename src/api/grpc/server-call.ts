@@ -10,8 +10,8 @@ import { STATUS, StatusError, type Trailers, trailersOf } from './status.ts'
 import { parseTimeout } from './timeout.ts'
 
 export interface Surroundings {
-  /** Aborted when the server closes. */
-  readonly closing: AbortSignal
+  /** Aborted when the server closes: those of the calls under way. (A signal that all listen to costs all of them each.) */
+  readonly hangUps: Set<AbortController>
   onBug(error: unknown, where: { path: string; peer: string }): void
 }
 
@@ -39,7 +39,7 @@ export function answer(
   const hangUp = new AbortController()
   const peer = peerOf(stream)
   const call: Call = { signal: hangUp.signal, peer, metadata: metadataOf(headers) }
-  const limits = new CallLimits(stream, hangUp, route.method, headers, around.closing)
+  const limits = new CallLimits(stream, hangUp, route.method, headers, around.hangUps)
   void serve(stream, route, call, limits)
     .then(
       () => OK,
@@ -95,16 +95,23 @@ async function sendAll(
   const iterator = responses[Symbol.asyncIterator]()
   let ended = false
   try {
-    for (;;) {
-      const { done, value } = await limits.race(iterator.next())
-      ended = done ?? false
-      if (done) return
-      await limits.race(send(stream, method, value))
-    }
+    while (!ended) ended = !(await sendNext(stream, method, iterator, limits))
   } finally {
     // Not waited for: a generator that is busy returns once its signal has woken it.
     if (!ended) void Promise.resolve(iterator.return?.()).catch(() => undefined)
   }
+}
+
+/** False at the end. By itself, because a function that waits for the next response keeps the last one alive. */
+async function sendNext(
+  stream: ServerHttp2Stream,
+  method: Method<unknown, unknown>,
+  iterator: AsyncIterator<unknown>,
+  limits: CallLimits,
+): Promise<boolean> {
+  const { done, value } = await limits.race(iterator.next())
+  if (!done) await limits.race(send(stream, method, value))
+  return !done
 }
 
 async function send(stream: ServerHttp2Stream, method: Method<unknown, unknown>, response: unknown): Promise<void> {
@@ -182,13 +189,12 @@ class CallLimits implements Disposable {
     hangUp: AbortController,
     method: Method<unknown, unknown>,
     headers: IncomingHttpHeaders,
-    closing: AbortSignal,
+    hangUps: Set<AbortController>,
   ) {
     this.#hangUp = hangUp
     hangUp.signal.addEventListener('abort', () => this.#interrupt(hangUp.signal.reason))
-    const onClosing = (): void => hangUp.abort(closing.reason)
     const onClose = later(() => hangUp.abort(new Failure('download.cancelled', 'the caller hung up')))
-    closing.addEventListener('abort', onClosing, { once: true })
+    hangUps.add(hangUp)
     stream.once('close', onClose)
     const timeoutMs = method.ignoreTimeout ? undefined : parseTimeout(headers['grpc-timeout'])
     const onTime = (): void =>
@@ -196,7 +202,7 @@ class CallLimits implements Disposable {
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTime, timeoutMs)
     this.#dispose = () => {
       clearTimeout(timer)
-      closing.removeEventListener('abort', onClosing)
+      hangUps.delete(hangUp)
       stream.off('close', onClose)
     }
   }

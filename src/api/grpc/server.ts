@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { Failure, type FailureCode } from '#core'
@@ -47,8 +46,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const routes = new Map(options.services.flat().map((route) => [route.method.path, route]))
   const clients = new Map<http2.Http2Session, Client>()
-  const closing = new AbortController()
-  setMaxListeners(0, closing.signal) // every call listens
+  const hangUps = new Set<AbortController>()
   let calls = 0
 
   const server = createServer(limits)
@@ -68,7 +66,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
       calls--
       client?.count(-1)
     })
-    answer(stream, headers, route, { closing: closing.signal, onBug: options.onBug ?? (() => undefined) })
+    answer(stream, headers, route, { hangUps, onBug: options.onBug ?? (() => undefined) })
   })
   await freeStaleSocket(options.listen)
   await listenOn(server, options.listen)
@@ -82,7 +80,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
       for (const session of clients.keys()) session.close()
       const timers = [
         setTimeout(
-          () => closing.abort(new Failure(options.stopping ?? 'peer.unreachable', 'this server shuts down')),
+          () => hangUpAll(hangUps, new Failure(options.stopping ?? 'peer.unreachable', 'this server shuts down')),
           options.drainMs ?? 1000,
         ),
         setTimeout(() => clients.forEach((_, session) => session.destroy()), (options.drainMs ?? 1000) + GOODBYE_MS),
@@ -91,6 +89,10 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
       for (const timer of timers) clearTimeout(timer)
     },
   }
+}
+
+function hangUpAll(hangUps: ReadonlySet<AbortController>, why: Failure): void {
+  for (const hangUp of hangUps) hangUp.abort(why)
 }
 
 const STREAM_WINDOW = 256 * 1024

@@ -1,7 +1,7 @@
-import type { ByteRange } from '#core'
+import { type ByteRange, pieceLengthFor } from '#core'
 import type { Description, Edition, Host, Peer, Task } from './model.ts'
 import { SampleSet } from './sample-set.ts'
-import { isLive } from './states.ts'
+import { isLive, type PeerState } from './states.ts'
 
 /** Different hosts that got wrong bytes from a host before nobody is sent there any more: one liar bans nobody. */
 const REPORTS_TO_BAN = 2
@@ -16,6 +16,8 @@ export function newEdition(description: Description): Edition {
     peers: new Set(),
     reading: new Set(),
     offering: new SampleSet(),
+    roots: new SampleSet(),
+    crossings: new Map(),
     validatedAtMs: { bySeed: Number.NEGATIVE_INFINITY, byAny: Number.NEGATIVE_INFINITY },
     seedsElsewhere: new Map(),
     toldAtMs: new Map(),
@@ -88,6 +90,11 @@ function seenAt(edition: Edition, seedsOnly: boolean): number {
   return seedsOnly ? edition.validatedAtMs.bySeed : edition.validatedAtMs.byAny
 }
 
+/** Pieces of an edition have this length. */
+export function pieceLengthOf(edition: Edition): number {
+  return edition.pieceLength ?? pieceLengthFor(edition.contentLength)
+}
+
 /** Reads the origin now. */
 export function isReading(peer: Peer): boolean {
   return peer.state === 'back-to-source'
@@ -100,13 +107,22 @@ export function covers(parent: ByteRange | undefined, child: ByteRange | undefin
 }
 
 /**
- * Whether a peer can be asked for pieces: it reads the origin, has everything, or fetches from somebody (wire.md §6.4).
- * A seed also before it has parents. Never one whose pieces nobody can check.
+ * Whether a peer can be asked for pieces, now or as soon as it has some: it waits for parents, fetches, reads the origin
+ * or has everything. Never one whose pieces nobody can check.
  */
 export function offers(peer: Peer): boolean {
   if (peer.edition === undefined || peer.unproven || peer.host.facts.disableShared) return false
-  if (peer.state === 'running') return peer.parents.size > 0 || peer.host.facts.seed
-  return peer.state === 'back-to-source' || peer.state === 'succeeded'
+  return peer.state === 'received-normal' || peer.state === 'running' || holdsOrReads(peer.state)
+}
+
+/** Has everything it wants, or is getting it from the origin itself. */
+export function holdsOrReads(state: PeerState): boolean {
+  return state === 'back-to-source' || state === 'succeeded'
+}
+
+/** Whether bytes would go from one data centre to another. Not where one of them is not known. */
+export function crosses(parent: Peer, child: Peer): boolean {
+  return parent.idc !== child.idc && parent.idc !== '' && child.idc !== ''
 }
 
 /** Counts that `reporter` got wrong bytes from `parent`. */
@@ -122,7 +138,7 @@ export function reportCorrupt(edition: Edition, parent: Peer, reporter: Peer): v
 
 /** Banned for this edition. Different hosts have to say so; a report counts only about a parent one was given. */
 export function isBanned(edition: Edition, hostId: string): boolean {
-  return (edition.corruptReports.get(hostId)?.size ?? 0) >= REPORTS_TO_BAN
+  return edition.corruptReports.size > 0 && (edition.corruptReports.get(hostId)?.size ?? 0) >= REPORTS_TO_BAN
 }
 
 /** An edition that nobody needs any more. */

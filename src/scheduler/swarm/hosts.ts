@@ -1,4 +1,5 @@
 import type { Host, HostFacts } from './model.ts'
+import { SmallSet } from './small-set.ts'
 
 /** That many different hosts in a row make a host suspect: one liar alone cannot. */
 const COMPLAINTS_TO_SUSPECT = 3
@@ -12,7 +13,7 @@ export function newHost(facts: HostFacts, nowMs: number): Host {
     touchedAtMs: nowMs,
     peers: new Set(),
     uploads: { children: 0, pieces: 0, bytes: 0, owedBytes: 0 },
-    complaints: new Set(),
+    complaints: new SmallSet(),
     downUntilMs: 0,
   }
 }

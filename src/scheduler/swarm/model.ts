@@ -1,9 +1,10 @@
-import type { Host as HostMessage, Priority } from '#api'
+import type { Download, Host as HostMessage, Priority } from '#api'
 import type { ByteRange } from '#core'
 import type { Bell } from './bell.ts'
 import type { CostRecord } from './cost-record.ts'
 import type { PieceSet } from './piece-set.ts'
 import type { SampleSet } from './sample-set.ts'
+import type { SmallSet } from './small-set.ts'
 import type { PeerState, TaskState } from './states.ts'
 
 /** What a host said of itself at its last announcement; checked at the edge. */
@@ -39,7 +40,7 @@ export interface Host {
   /** What its peers' children take of it, all tasks together. */
   readonly uploads: Uploads
   /** Hosts that could not fetch from it since the last one that could. */
-  readonly complaints: Set<string>
+  readonly complaints: SmallSet<string>
   /** A seed that could not be reached is left alone until then. */
   downUntilMs: number
 }
@@ -54,7 +55,7 @@ export interface Uploads {
   owedBytes: number
 }
 
-/** What one child takes of one parent's host. */
+/** What a child takes of the host of each of its parents. */
 export type EdgeLoad = Readonly<Omit<Uploads, 'children'>>
 
 /** A resource that is to be had, in one edition or, while the origin changes, several. */
@@ -70,6 +71,8 @@ export interface Task {
   readonly seedRuns: Set<SeedRun>
   /** Seeds that could not bring it, until when they are not asked again, and why. */
   readonly failedSeeds: Map<string, { readonly untilMs: number; readonly why: string }>
+  /** What the last child wanted, as a seed is told of it; kept once for all that want the same. */
+  lastWish: { readonly bytes: Uint8Array; readonly download: Download } | undefined
   /** Rings when a waiting child may find something new. */
   readonly bell: Bell
   readonly createdAtMs: number
@@ -108,8 +111,12 @@ export interface Edition {
   readonly peers: Set<Peer>
   /** Those of them that read the origin now. */
   readonly reading: Set<Peer>
-  /** Those of them that can be asked for pieces. */
+  /** Those of them that can be asked for pieces, now or as soon as they have some. */
   readonly offering: SampleSet<Peer>
+  /** Those that offer, and hold everything they want or read it at the origin. */
+  readonly roots: SampleSet<Peer>
+  /** How many children in a data centre, by its name, have a parent in another one; one with two of them counts twice. */
+  readonly crossings: Map<string, number>
   /** When a host last saw at the origin that this is the current edition; a seed's word is kept apart. */
   validatedAtMs: { bySeed: number; byAny: number }
   /** Seeds that found another edition at the origin, and until when they are not asked for this one again. */
@@ -125,6 +132,8 @@ export interface Peer {
   readonly id: string
   readonly host: Host
   readonly task: Task
+  /** The data centre of its host when it registered, in lower case; empty when not known. */
+  readonly idc: string
   /** Undefined: the whole. */
   readonly range: ByteRange | undefined
   readonly priority: Priority
@@ -144,11 +153,19 @@ export interface Peer {
   connected: boolean
   readonly pieces: PieceSet
   readonly costs: CostRecord
-  readonly parents: Map<Peer, EdgeLoad>
-  readonly children: Set<Peer>
-  /** Ids of peers and hosts that are not named to it again. */
-  readonly blockedPeers: Set<string>
-  readonly blockedHosts: Set<string>
+  /** Whom it may fetch from, in the order they were named to it. They may fetch from it as well. */
+  readonly parents: SmallSet<Peer>
+  readonly children: SmallSet<Peer>
+  /** Undefined while it has no parents. */
+  load: EdgeLoad | undefined
+  /** That one of its parents over which it gets what roots give; see `isRooted`. */
+  via: Peer | undefined
+  /** Ids of peers that are not named to it again, and since when; see `isBlocked`. */
+  blockedPeers: Map<string, number> | undefined
+  /** Ids of hosts that are never named to it again. */
+  blockedHosts: Set<string> | undefined
+  /** Since when it reads the origin, or holds everything. */
+  rootAtMs: number | undefined
   touchedAtMs: number
   /** When it last got a piece or changed its state. */
   progressAtMs: number

@@ -7,7 +7,6 @@ import { covers } from './editions.ts'
 import { sweep } from './expire.ts'
 import type { Peer } from './model.ts'
 import type { PeerEvent } from './states.ts'
-import { descendants } from './swarm.ts'
 
 const HOSTS = 6
 const TASKS = 2
@@ -143,7 +142,7 @@ function runOnPeer(
       // What `findParents` sees to before a link is made.
       const parent = find({ ...step, peer: step.parent })
       const may = one.state === 'received-normal' || one.state === 'running'
-      if (parent === undefined || one.edition === undefined || !may || descendants(one).has(parent)) return
+      if (parent === undefined || one.edition === undefined || !may) return
       return one.edition.offering.has(parent) && covers(parent.range, one.range) ? swarm.link(parent, one) : undefined
     }
     case 'piece': {

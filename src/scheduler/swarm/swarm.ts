@@ -1,11 +1,13 @@
 import type { Priority } from '#api'
-import { type ByteRange, Failure, pieceLengthFor } from '#core'
+import { type ByteRange, Failure } from '#core'
 import { Bell } from './bell.ts'
 import { CostRecord } from './cost-record.ts'
-import { agrees, isForgotten, isReading, newEdition, offers } from './editions.ts'
-import { newHost } from './hosts.ts'
-import type { Description, EdgeLoad, Edition, Host, HostFacts, Peer, Task } from './model.ts'
+import { addEdge, removeEdge } from './edges.ts'
+import { agrees, holdsOrReads, isForgotten, isReading, newEdition, offers } from './editions.ts'
+import { hasRoom, newHost } from './hosts.ts'
+import type { Description, Edition, Host, HostFacts, Peer, Task } from './model.ts'
 import { PieceSet } from './piece-set.ts'
+import { SmallSet } from './small-set.ts'
 import { isOver, nextPeerState, nextTaskState, type PeerEvent, type TaskEvent } from './states.ts'
 
 /** More than this many are refused with `scheduler.full`. */
@@ -39,7 +41,8 @@ const MAX_BLOCKED = 1000
 
 /**
  * Who takes part in which download, and who gives to whom. All changes go through here, one at a time; every one of
- * them leaves it consistent: edges are symmetric and without cycles, and every peer belongs to a known host.
+ * them leaves it consistent: edges are symmetric, and every peer belongs to a known host. Peers may get from one another:
+ * that none of them is left without a way to what somebody holds or reads is for `findParents` to see to.
  */
 export class Swarm {
   readonly hosts = new Map<string, Host>()
@@ -96,6 +99,7 @@ export class Swarm {
       peers: new Map(),
       seedRuns: new Set(),
       failedSeeds: new Map(),
+      lastWish: undefined,
       bell: new Bell(),
       createdAtMs: nowMs,
       touchedAtMs: nowMs,
@@ -118,6 +122,7 @@ export class Swarm {
       ...wish,
       host,
       task,
+      idc: host.facts.idc.toLowerCase(),
       createdAtMs: nowMs,
       state: 'pending',
       edition: undefined,
@@ -125,10 +130,13 @@ export class Swarm {
       connected: true,
       pieces: new PieceSet(),
       costs: new CostRecord(),
-      parents: new Map(),
-      children: new Set(),
-      blockedPeers: new Set([wish.id]),
-      blockedHosts: new Set(),
+      parents: new SmallSet(),
+      children: new SmallSet(),
+      load: undefined,
+      via: undefined,
+      blockedPeers: undefined,
+      blockedHosts: undefined,
+      rootAtMs: undefined,
       touchedAtMs: nowMs,
       progressAtMs: nowMs,
     }
@@ -156,6 +164,7 @@ export class Swarm {
     if (state === peer.state) return true
     peer.state = state
     peer.progressAtMs = nowMs
+    peer.rootAtMs = holdsOrReads(state) ? nowMs : undefined
     // Edges are kept by those who fetch; who reads the origin, is done or is gone needs no parents.
     if (state === 'back-to-source' || isOver(state)) this.unlinkParents(peer)
     if (state === 'failed' || state === 'left') this.#unlinkChildren(peer)
@@ -189,19 +198,24 @@ export class Swarm {
     this.#refresh(peer)
   }
 
-  /** Makes `parent` give to `child`. The caller has made sure that no cycle comes of it (`descendants`). */
+  /** `child` may fetch from `parent` from now on. */
   link(parent: Peer, child: Peer): void {
-    if (child.parents.has(parent)) return
-    const load = edgeLoad(child)
-    child.parents.set(parent, load)
-    parent.children.add(child)
-    addLoad(parent.host, load, 1)
-    this.#refresh(child)
+    if (parent === child || child.parents.has(parent)) return
+    // Whoever waits may get from the child by now what its new parent has.
+    const first = child.parents.size === 0
+    addEdge(parent, child)
+    if (first) child.task.bell.ring()
+  }
+
+  unlink(parent: Peer, child: Peer): void {
+    if (!child.parents.has(parent)) return
+    const full = !hasRoom(parent.host)
+    removeEdge(parent, child)
+    if (full && hasRoom(parent.host)) parent.task.bell.ring()
   }
 
   unlinkParents(child: Peer): void {
-    if (child.parents.size === 0) return
-    for (const parent of child.parents.keys()) this.#unlink(parent, child)
+    for (let parent = child.parents.last; parent !== undefined; parent = child.parents.last) this.unlink(parent, child)
   }
 
   /** Its origin-read pieces cannot be checked by others, or can again. */
@@ -210,13 +224,20 @@ export class Swarm {
     this.#refresh(peer)
   }
 
-  /** `child` is not given `parent` again. */
-  block(child: Peer, parentId: string): void {
-    if (child.blockedPeers.size < MAX_BLOCKED) child.blockedPeers.add(parentId)
+  /**
+   * `child` is not given this parent again, and has no use for it now. With a time: only until that parent reads the
+   * origin or is done, if it was not then.
+   */
+  block(child: Peer, parentId: string, atMs = Number.POSITIVE_INFINITY): void {
+    const blocked = (child.blockedPeers ??= new Map<string, number>())
+    if (blocked.size < MAX_BLOCKED || blocked.has(parentId)) blocked.set(parentId, atMs)
+    const parent = child.parents.find(({ id }) => id === parentId)
+    if (parent !== undefined) this.unlink(parent, child)
   }
 
   blockHost(child: Peer, host: Host): void {
-    if (child.blockedHosts.size < MAX_BLOCKED) child.blockedHosts.add(host.id)
+    const blocked = (child.blockedHosts ??= new Set<string>())
+    if (blocked.size < MAX_BLOCKED) blocked.add(host.id)
   }
 
   #sortOut(host: Host): void {
@@ -233,28 +254,19 @@ export class Swarm {
   }
 
   #unlinkChildren(parent: Peer): void {
-    for (const child of parent.children) this.#unlink(parent, child)
-  }
-
-  #unlink(parent: Peer, child: Peer): void {
-    const load = child.parents.get(parent)
-    if (load === undefined) return
-    child.parents.delete(parent)
-    parent.children.delete(child)
-    addLoad(parent.host, load, -1)
-    this.#refresh(child)
+    for (let child = parent.children.last; child !== undefined; child = parent.children.last) this.unlink(parent, child)
   }
 
   #refresh(peer: Peer): void {
     const { edition } = peer
     if (edition === undefined) return
     const known = peer.task.peers.get(peer.id) === peer
-    if (known && isReading(peer)) edition.reading.add(peer)
-    else edition.reading.delete(peer)
-    const before = edition.offering.has(peer)
-    if (known && offers(peer)) edition.offering.add(peer)
-    else edition.offering.delete(peer)
-    if (!before && edition.offering.has(peer)) peer.task.bell.ring()
+    const offering = known && offers(peer)
+    const root = offering && holdsOrReads(peer.state)
+    if (root && !edition.roots.has(peer)) peer.task.bell.ring()
+    sort(peer, edition.reading, known && isReading(peer))
+    sort(peer, edition.offering, offering)
+    sort(peer, edition.roots, root)
   }
 
   #forgetEdition(task: Task): void {
@@ -265,34 +277,17 @@ export class Swarm {
   }
 }
 
-/** The peers that get bytes from `peer`, over any number of others, and itself: none of them can be its parent. */
-export function descendants(peer: Peer): Set<Peer> {
-  const found = new Set([peer])
-  for (const next of found) for (const child of next.children) found.add(child)
-  return found
-}
-
-/** Pieces of an edition have this length. */
-export function pieceLengthOf(edition: Edition): number {
-  return edition.pieceLength ?? pieceLengthFor(edition.contentLength)
+/** Puts it in, or takes it out. */
+function sort(peer: Peer, set: { add(peer: Peer): unknown; delete(peer: Peer): unknown }, belongs: boolean): void {
+  if (belongs) set.add(peer)
+  else set.delete(peer)
 }
 
 function forget(peer: Peer): void {
   peer.edition?.peers.delete(peer)
   peer.edition?.reading.delete(peer)
   peer.edition?.offering.delete(peer)
-}
-
-function edgeLoad(child: Peer): EdgeLoad {
-  const bytes = (child.edition === undefined ? 0 : pieceLengthOf(child.edition)) * child.concurrentPieces
-  return { pieces: child.concurrentPieces, bytes, owedBytes: child.edition?.contentLength ?? bytes }
-}
-
-function addLoad(host: Host, load: EdgeLoad, sign: 1 | -1): void {
-  host.uploads.children += sign
-  host.uploads.pieces += sign * load.pieces
-  host.uploads.bytes += sign * load.bytes
-  host.uploads.owedBytes += sign * load.owedBytes
+  peer.edition?.roots.delete(peer)
 }
 
 function full(what: string, limit: number): Failure {

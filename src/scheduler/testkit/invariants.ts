@@ -1,5 +1,5 @@
-import { covers, isReading, offers } from '../swarm/editions.ts'
-import type { Peer } from '../swarm/model.ts'
+import { covers, crosses, holdsOrReads, isReading, offers } from '../swarm/editions.ts'
+import type { Edition, Peer } from '../swarm/model.ts'
 import { isLive } from '../swarm/states.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 
@@ -12,14 +12,18 @@ export function checkSwarm(swarm: Swarm): void {
       must(swarm.hosts.get(peer.host.id) === peer.host, `${peer.id} belongs to a host that is not known`)
       must(peer.host.peers.has(peer), `the host of ${peer.id} does not know it`)
       checkEdges(peer)
-      must(!isBelow(peer, peer), `${peer.id} gets bytes from itself`)
+      must(!peer.parents.has(peer), `${peer.id} gets bytes from itself`)
+      checkWay(peer)
       if (peer.edition === undefined) continue
       must(task.editions.includes(peer.edition), `${peer.id} is of an edition that the task does not have`)
       must(peer.edition.peers.has(peer), `the edition of ${peer.id} does not know it`)
       must(peer.edition.reading.has(peer) === isReading(peer), `${peer.id} is listed wrongly as reading`)
       must(peer.edition.offering.has(peer) === offers(peer), `${peer.id} is ${offers(peer) ? 'not ' : ''}offered`)
+      const root = offers(peer) && holdsOrReads(peer.state)
+      must(peer.edition.roots.has(peer) === root, `${peer.id} is ${root ? 'not ' : ''}listed as a root`)
     }
     for (const edition of task.editions) {
+      checkCrossings(edition)
       for (const peer of edition.peers)
         must(task.peers.get(peer.id) === peer, `${peer.id} is forgotten, not its edition's`)
       for (const peer of edition.reading) must(edition.peers.has(peer), `${peer.id} reads an edition not its own`)
@@ -32,12 +36,16 @@ export function checkSwarm(swarm: Swarm): void {
 }
 
 function checkEdges(peer: Peer): void {
-  for (const parent of peer.parents.keys()) {
+  for (const parent of peer.parents) {
     must(parent.children.has(peer), `${parent.id} does not know its child ${peer.id}`)
     must(parent.edition === peer.edition, `${peer.id} has a parent of another edition`)
     must(isLive(parent.state), `${peer.id} has the parent ${parent.id}, which is ${parent.state}`)
     must(covers(parent.range, peer.range), `${parent.id} has not all that ${peer.id} wants`)
   }
+  must(
+    (peer.load === undefined) === (peer.parents.size === 0),
+    `${peer.id} is a load to nobody, or no load to its parents`,
+  )
   for (const child of peer.children) must(child.parents.has(peer), `${child.id} does not know its parent ${peer.id}`)
 }
 
@@ -55,14 +63,30 @@ function checkHosts(swarm: Swarm): void {
   for (const seed of swarm.seeds) must(swarm.hosts.get(seed.id) === seed, `the seed ${seed.id} is not known`)
 }
 
-/** Whether bytes of `ancestor` reach `peer` over one edge or more. */
-function isBelow(peer: Peer, ancestor: Peer): boolean {
-  const seen = new Set<Peer>(ancestor.children)
-  for (const next of seen) {
-    if (next === peer) return true
-    for (const child of next.children) seen.add(child)
+/** The way that a peer remembers leads over parents, and never back to where it began. */
+function checkWay(peer: Peer): void {
+  const seen = new Set<Peer>([peer])
+  for (let at = peer; at.via !== undefined; at = at.via) {
+    must(at.parents.has(at.via), `the way of ${at.id} leads over ${at.via.id}, which is none of its parents`)
+    must(!seen.has(at.via), `the way of ${peer.id} is a circle`)
+    seen.add(at.via)
   }
-  return false
+}
+
+function checkCrossings({ peers, crossings }: Edition): void {
+  const counted = new Map<string, number>()
+  for (const child of peers) {
+    for (const parent of child.parents) {
+      if (crosses(parent, child)) counted.set(child.idc, (counted.get(child.idc) ?? 0) + 1)
+    }
+  }
+  const list = (map: ReadonlyMap<string, number>): string =>
+    [...map]
+      .map(([idc, count]) => `${idc} ${count}`)
+      .toSorted()
+      .join()
+  const [found, told] = [list(counted), list(crossings)]
+  must(found === told, `edges between data centres: ${found}, counted as ${told}`)
 }
 
 function must(holds: boolean, otherwise: string): void {

@@ -19,8 +19,10 @@ export class Loop {
   readonly seeds: SeedRuns
   readonly limits: typeof LIMITS
   judge: Judge | undefined
+  readonly #random: () => number
 
-  constructor(limits: Partial<typeof LIMITS> = {}) {
+  constructor(limits: Partial<typeof LIMITS> = {}, random: () => number = () => 0) {
+    this.#random = random
     this.limits = { ...LIMITS, ...limits }
     const download = (host: Host['facts'], _wish: Download, signal: AbortSignal): Promise<void> =>
       new Promise((resolve, reject) => {
@@ -48,7 +50,7 @@ export class Loop {
       answer: undefined,
       failure: undefined,
     }
-    schedule(child, WISH, { swarm: net.swarm, seeds, clock, limits, random: () => 0, judge }, signal).then(
+    schedule(child, WISH, { swarm: net.swarm, seeds, clock, limits, random: this.#random, judge }, signal).then(
       (answer) => {
         outcome.answer = answer
         checkSwarm(net.swarm)

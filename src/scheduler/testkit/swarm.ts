@@ -17,6 +17,7 @@ export const DESCRIBED: Description = {
 
 export const LIMITS = {
   candidateParentLimit: 3,
+  neighbourLimit: 16,
   filterParentLimit: 15,
   retryInterval: 500,
   retryLimit: 5,
