@@ -76,7 +76,7 @@ const CHECKED = ['origin', 'seed', 'sizes']
 
 if (values.help) console.log(USAGE)
 else if (values.from !== undefined) await showKept(values.from)
-else await main()
+else await main().catch(tellStopped)
 
 async function main(): Promise<void> {
   const unknown = positionals.filter((name) => !(name in BENCHMARKS))
@@ -95,6 +95,13 @@ async function main(): Promise<void> {
     ended.signal.throwIfAborted()
   }
   if (!held) process.exitCode = 1
+}
+
+/** Everything has been cleared away by then. */
+function tellStopped(error: unknown): void {
+  if (!ended.signal.aborted) throw error
+  console.error('stopped')
+  process.exitCode = 130
 }
 
 async function measureAndTell(name: string): Promise<Goal[]> {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytesFile, run, sha256File } from '#devnet'
@@ -8,7 +8,7 @@ import { everybodyCurls } from './curl.ts'
 import { dragonfly } from './dragonfly.ts'
 import type { Contender, Course, Lap, Team } from './race.ts'
 import { reportOf, type Result } from './results.ts'
-import { ShapedNet, whyNoShapedNet } from './shaped-net.ts'
+import { isAlive, ShapedNet, whyNoShapedNet } from './shaped-net.ts'
 import { aria2, libtorrent, superSeeding, transmission } from './torrent-clients.ts'
 import { torrentContender } from './torrent-swarm.ts'
 import type { Report } from '../report.ts'
@@ -24,6 +24,7 @@ export const CONTENDER_NAMES = CONTENDERS.map(({ name }) => name)
 const PATIENCE = 8
 const LEAST_PATIENCE_MS = 60_000
 const SHARED_MEMORY = '/dev/shm'
+const DIR_PREFIX = 'dfts-swarm-'
 
 export interface SwarmOptions {
   readonly sizeBytes: number
@@ -178,8 +179,17 @@ async function checkOutputs(outputs: readonly string[], { file }: Course): Promi
 async function roomFor({ sizeBytes, peers }: SwarmOptions): Promise<string> {
   const needed = sizeBytes * (Math.max(...peers) + 2) + 256 * MiB
   for (const parent of [SHARED_MEMORY, tmpdir()]) {
+    await sweep(parent)
     const { bavail, bsize } = existsSync(parent) ? await statfs(parent) : { bavail: 0, bsize: 0 }
-    if (bavail * bsize >= needed) return mkdtemp(join(parent, 'dfts-swarm-'))
+    if (bavail * bsize >= needed) return mkdtemp(join(parent, `${DIR_PREFIX}${process.pid}-`))
   }
   throw new Error(`neither ${SHARED_MEMORY} nor ${tmpdir()} has room for ${Math.ceil(needed / MiB)} MiB`)
+}
+
+/** Memory is dear: what a benchmark left there that was killed goes. */
+async function sweep(parent: string): Promise<void> {
+  for (const name of existsSync(parent) ? await readdir(parent) : []) {
+    const owner = new RegExp(`^${DIR_PREFIX}(\\d+)-`).exec(name)?.[1]
+    if (owner !== undefined && !isAlive(Number(owner))) await rm(join(parent, name), { recursive: true, force: true })
+  }
 }
