@@ -76,6 +76,7 @@ describe('a request', () => {
       connection.ask(askFor(content.length, { sink: () => part })),
       connection.ask(askFor(content.length, { sink: () => all })),
     ])
+    expect(part.length).toBe(100_000)
     expect(part.bytes.equals(content.subarray(0, 100_000))).toBe(true)
     expect(sha256(all.bytes)).toBe(sha256(content))
   })
@@ -153,15 +154,20 @@ describe('a request whose signal ends it', () => {
     const { connection } = open(port)
     const abort = new AbortController()
     const sinks = contents.map(({ length }) => eager(length))
-    const asked = sinks.map((sink, i) =>
-      connection.ask(askFor(300_000, { sink: () => sink, signal: i === 1 ? abort.signal : undefined })),
-    )
+    const due: number[] = []
+    const asked = sinks.map((sink, i) => {
+      const give = (): ByteSink => {
+        due.push(i)
+        return sink
+      }
+      return connection.ask(askFor(300_000, { sink: give, signal: i === 1 ? abort.signal : undefined }))
+    })
     await expect.poll(() => connections).toBe(1)
     abort.abort(reason)
     await expect(asked[1]).rejects.toBe(reason)
     go()
     await Promise.all([asked[0], asked[2]])
-    expect(sinks.map(({ length }) => length)).toEqual([300_000, 0, 300_000])
+    expect(due).toEqual([0, 2])
     for (const i of [0, 2]) expect(contents[i]?.equals(sinks[i]?.bytes ?? thirteen)).toBe(true)
   })
 
@@ -205,6 +211,44 @@ describe('a request whose signal ends it', () => {
     expect(sockets).toHaveLength(1)
     await connection.ask(askFor(13))
     expect(broken).toEqual([])
+  })
+
+  test('with all others, in the middle of its answer, opens no other connection for them', async () => {
+    let connections = 0
+    const port = await rawParent((socket) => {
+      connections += 1
+      socket.write(answerOf(thirteen).subarray(0, 10))
+    })
+    const { connection } = open(port)
+    const abort = new AbortController()
+    const sink = eager(13)
+    const asked = [1, 2, 3].map(() => connection.ask(askFor(13, { sink: () => sink, signal: abort.signal })))
+    await expect.poll(() => sink.length).toBe(4)
+    abort.abort(reason)
+    for (const one of asked) await expect(one).rejects.toBe(reason)
+    await sleep(100)
+    expect([connections, connection.waiting]).toEqual([1, 0])
+  })
+
+  test('while it is held back is never asked', async () => {
+    const numbers: number[] = []
+    let go = (): void => undefined
+    const port = await rawBlockParent((socket, { number }) => {
+      numbers.push(number)
+      go = () => socket.write(Buffer.concat(numbers.splice(0).map(() => answerOf(thirteen))))
+    })
+    const { connection } = open(port)
+    const abort = new AbortController()
+    const asked = Array.from({ length: 70 }, (_, number) =>
+      connection.ask(askFor(13, { number, signal: number === 66 ? abort.signal : undefined })),
+    )
+    await expect.poll(() => numbers.length).toBe(64)
+    abort.abort(reason)
+    await expect(asked[66]).rejects.toBe(reason)
+    go()
+    await expect.poll(() => numbers).toEqual([64, 65, 67, 68, 69])
+    go()
+    await Promise.all(asked.toSpliced(66, 1))
   })
 
   test('before the connection is up is never asked', async () => {
@@ -334,9 +378,11 @@ describe('a parent that is silent', () => {
   test('because the connection does not come up is silent first, and then given up', async () => {
     const port = await deafParent()
     const opened = open(port, { connectTimeoutMs: 600, silentMs: 100 })
+    const unasked = open(port, { connectTimeoutMs: 600, silentMs: 100 })
     const asked = opened.connection.ask(askFor(13))
     await expect(asked).rejects.toMatchObject({ code: 'peer.unreachable', message: /no connection within 600 ms/ })
-    expect(opened.silent).toBe(1)
+    await expect.poll(() => unasked.broken).toMatchObject([{ code: 'peer.unreachable' }])
+    expect([opened.silent, unasked.silent]).toEqual([1, 0])
     await expect(opened.connection.ask(askFor(13))).rejects.toMatchObject({ code: 'peer.unreachable' })
   })
 })
@@ -401,6 +447,7 @@ describe('a hostile parent', () => {
       await connection.ask(askFor(13, { sink: () => sink }))
       expect(sink.bytes.equals(thirteen)).toBe(true)
       await expect.poll(() => broken.length).toBe(1)
+      expect(broken[0]).toBeInstanceOf(Failure)
       await expect(connection.ask(askFor(13))).rejects.toMatchObject({ code: 'peer.unreachable' })
     }
   })

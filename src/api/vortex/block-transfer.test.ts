@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { BLOCK_LENGTH, Failure } from '#core'
 import { decodeError, encodeBlocksRequest, encodeRequest, ERROR_CODE, HEADER_LENGTH } from './codec.ts'
 import { fetchPiece } from './fetch.ts'
-import type { Served } from './served.ts'
+import type { Served, ServedBlocks } from './served.ts'
 import {
   answerOf,
   askFor,
@@ -224,7 +224,7 @@ describe('a child that asks for blocks', () => {
 
   test('and ends its side is answered all the same', async () => {
     const content = randomBytes(1000)
-    const server = await serveBlocks([content])
+    const server = await serveBlocks([], { findBlocks: () => sleep(100, pieceOf(content)) }) // its end is here by then
     const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => chunks.push(chunk))
@@ -299,15 +299,16 @@ describe('a child that asks for blocks', () => {
   })
 
   test('and is being answered makes no room: others are told that the parent is busy', async () => {
-    let asked = false
-    const findBlocks = (): Promise<undefined> => {
-      asked = true
-      return never.findBlocks()
-    }
+    let asked = 0
+    const findBlocks = (): Promise<ServedBlocks | undefined> =>
+      ++asked === 1 ? Promise.resolve(pieceOf(randomBytes(10))) : never.findBlocks()
     const server = await serveBlocks([], { maxConnections: 1, findBlocks })
     const socket = net.connect(server.port, '127.0.0.1')
     socket.write(encodeBlocksRequest(span))
-    await expect.poll(() => asked).toBe(true)
+    await once(socket, 'data')
+    await sleep(50) // it was idle for a moment
+    socket.write(encodeBlocksRequest(span))
+    await expect.poll(() => asked).toBe(2)
     const { connection, broken } = open(server.port)
     await expect(connection.ask(askFor(1))).rejects.toMatchObject({ code: 'peer.unreachable', message: /busy/ })
     expect(broken).toHaveLength(1)
@@ -332,12 +333,29 @@ describe('a child that asks for blocks', () => {
     await expect.poll(() => search?.aborted).toBe(true)
   })
 
-  test('and is refused once more than it takes is told why before the end', async () => {
-    const server = await serveBlocks([], {
-      findBlocks: () => Promise.reject(new Failure('storage.failed', 'bad disk')),
+  test('that cannot be looked for is told why, and nothing else it asks is heard', async () => {
+    let asked = 0
+    const findBlocks = (): Promise<undefined> => {
+      asked += 1
+      return Promise.reject(new Failure('storage.failed', 'bad disk'))
+    }
+    const server = await serveBlocks([], { findBlocks })
+    const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
+    const many = Buffer.concat(Array<Uint8Array>(64).fill(encodeBlocksRequest(span)))
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk) => {
+      chunks.push(chunk)
+      socket.write(many)
     })
-    const requests = Buffer.concat(Array<Uint8Array>(64).fill(encodeBlocksRequest(span)))
-    const answer = await closes(server.port, requests)
-    expect(decodeError(answer.subarray(HEADER_LENGTH))).toEqual({ code: ERROR_CODE.internal, message: 'bad disk' })
+    socket.write(many)
+    await once(socket, 'end')
+    await sleep(50)
+    socket.end()
+    await once(socket, 'close')
+    expect(decodeError(Buffer.concat(chunks).subarray(HEADER_LENGTH))).toEqual({
+      code: ERROR_CODE.internal,
+      message: 'bad disk',
+    })
+    expect(asked).toBe(1)
   })
 })
