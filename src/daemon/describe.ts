@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Digest, Failure, pieceLengthFor, taskId as taskIdOf, versionOf } from '#core'
 import type { Logger } from '#runtime'
-import { orAbort, type ReadRequest, redactUrl, type Source, type Sources } from '#source'
+import { type EarlyRead, orAbort, type ReadRequest, redactUrl, type Resource, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
+import type { EarlyReads } from './early-reads.ts'
 import { expireInfoOf } from './from-source.ts'
 import { digestOfVersion, versionOfDigest } from './origin-digest.ts'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
@@ -13,6 +14,9 @@ export interface DescribeDeps {
   readonly store: TaskStore
   readonly planner: Planner
   readonly isRunning: (task: StoredTask) => boolean
+  readonly fetches: { readonly earlyReads: EarlyReads }
+  /** This host reads origins for the swarm: what it asks for is what it will read. */
+  readonly seed?: boolean
   /** Whether this process may read what never leaves the asking host (`file:`): dfget itself may, a daemon may not. */
   readonly readsLocalFiles: boolean
   readonly log: Logger
@@ -23,6 +27,8 @@ export interface Described {
   /** Who reads the origin, or why nobody here can. */
   readonly source: Source | Failure
   readonly read: ReadRequest
+  /** The read has begun with the question; to be let go of. */
+  readonly early: EarlyRead | undefined
   readonly registration: Registration
   /** What the whole must match, as its origin publishes it. */
   readonly originDigest: Digest | undefined
@@ -40,6 +46,8 @@ export async function describe(request: DownloadRequest, deps: DescribeDeps, sig
   const read: ReadRequest = { url: request.url, headers: request.headers }
   const source = await findSource(request.url, deps, signal)
   const known = await reusable(taskId, request, deps)
+  const early = known === undefined ? await readEarly(request, taskId, read, source, deps, signal) : undefined
+  if (early !== undefined) return described(request, taskId, read, early.source, foundOf(early.resource), early)
   const asked = await askOrigin(source, read, known, signal)
   if (!(asked instanceof Failure)) return described(request, taskId, read, source, asked)
   if (!SILENT.has(asked.code)) throw asked
@@ -97,18 +105,35 @@ async function askOrigin(
   try {
     const expired = known !== undefined && (await source.isExpired(read, expireInfoOf(known), signal))
     if (known !== undefined && !expired && hasValidators(known)) return factsOf(known)
-    const { contentLength, expireInfo, headers, digest } = await source.describe(read, signal)
-    const pieceLength =
-      known !== undefined && contentLength === undefined ? known.meta.pieceLength : pieceLengthFor(contentLength)
+    const found = foundOf(await source.describe(read, signal))
+    const lengthUnknown = known !== undefined && found.contentLength === undefined
+    const pieceLength = lengthUnknown ? known.meta.pieceLength : found.pieceLength
     // A source that says "another content" without a name for it: no host may mix the two.
-    const named = digest === undefined ? versionOf(expireInfo) : versionOfDigest(digest)
-    const version = named || (expired ? versionOf({ etag: randomUUID() }) : '')
-    const { etag = '', lastModified = '' } = expireInfo
-    return { contentLength, pieceLength, version, etag, lastModified, headers }
+    const version = found.version || (expired ? versionOf({ etag: randomUUID() }) : '')
+    return { ...found, pieceLength, version }
   } catch (error) {
     if (error instanceof Failure && !signal.aborted) return error
     throw error
   }
+}
+
+function foundOf({ contentLength, expireInfo, headers, digest }: Resource): Found {
+  const version = digest === undefined ? versionOf(expireInfo) : versionOfDigest(digest)
+  const { etag = '', lastModified = '' } = expireInfo
+  return { contentLength, pieceLength: pieceLengthFor(contentLength), version, etag, lastModified, headers }
+}
+
+/** Where this host will read the whole anyway, the question and the read are one request. */
+async function readEarly(
+  { range, disableBackSource }: DownloadRequest,
+  taskId: string,
+  read: ReadRequest,
+  source: Source | Failure,
+  { seed = false, fetches }: DescribeDeps,
+  signal: AbortSignal,
+): Promise<EarlyRead | undefined> {
+  if (!seed || disableBackSource || range !== undefined || source instanceof Failure) return undefined
+  return fetches.earlyReads.begin(taskId, source, read, signal)
 }
 
 /** Whether "not expired" says anything. A version that is but a digest is compared by asking for the digest again. */
@@ -141,13 +166,14 @@ function described(
   read: ReadRequest,
   source: Source | Failure,
   found: Found,
+  early?: EarlyRead,
 ): Described {
   const { url, tag, application, filteredQueryParams } = request
   const pieceLength = request.pieceLength ?? found.pieceLength
   const facts = { ...found, pieceLength }
   const meta: TaskMeta = { taskId, url, tag, application, filteredQueryParams, ...facts }
   const originDigest = digestOfVersion(found.version)
-  return { meta, source, read, originDigest, registration: registrationOf(request, taskId, facts) }
+  return { meta, source, read, early, originDigest, registration: registrationOf(request, taskId, facts) }
 }
 
 function registrationOf(request: DownloadRequest, taskId: string, found: Found | undefined): Registration {

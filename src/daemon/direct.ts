@@ -110,6 +110,7 @@ async function inStore(
       isRunning,
       forget: () => Promise.resolve(),
       readsLocalFiles: true,
+      seed: true,
       log,
     },
     either,

@@ -55,6 +55,7 @@ async function once(
   onlooker: Onlooker,
 ): Promise<DownloadResult> {
   const described = await describe(request, deps, signal)
+  using _early = described.early
   const task = await deps.store.open(described.meta)
   using _hold = task.hold()
   return await bring(task, described, request, deps, signal, onlooker)

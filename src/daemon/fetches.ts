@@ -1,6 +1,7 @@
 import { Failure } from '#core'
 import type { ReadRequest, Source } from '#source'
 import type { StoredTask } from '#storage'
+import { EarlyReads } from './early-reads.ts'
 import { type Demand, type FetchDeps, fetchTask } from './fetch.ts'
 import type { Wanted } from './from-source.ts'
 import { Hashers } from './hashers.ts'
@@ -26,6 +27,7 @@ export class Fetches {
   readonly hashers = new Hashers()
   /** What the origins publish of the tasks here. */
   readonly originDigests = new OriginDigests(this.hashers)
+  readonly earlyReads = new EarlyReads()
   readonly #deps: FetchDeps
   readonly #running = new Map<StoredTask, SharedFetch>()
 

@@ -2,7 +2,7 @@ import { types } from 'node:util'
 import { type ByteRange, type Digest, type Failure, parseDigest, rangeLength } from '#core'
 import { parseContentRange } from './content-range.ts'
 import { type ExpireInfo, type SourceResponse, X_DRAGONFLY_ETAG, X_DRAGONFLY_LAST_MODIFIED } from './contract.ts'
-import { cleanHeaders } from './header-fields.ts'
+import { cleanHeaders, handedOn } from './header-fields.ts'
 import { SourceError, unexpectedStatus } from './source-error.ts'
 import { brokenAnswer, type FailureContext } from './source-failure.ts'
 import type { Answer } from './source.ts'
@@ -36,11 +36,12 @@ export function checkResponse(
       ? checkWhole(status, bytes, context)
       : checkPart(response.status, bytes, headers['content-range'], range, context)
   const supportsRange = range !== undefined || headers['accept-ranges']?.toLowerCase() === 'bytes' ? true : undefined
+  const digest = checkedDigest(response.digest, context)
   const expireInfo = expireInfoOf(response.expireInfo, headers)
   return {
     body,
     bytes: range === undefined ? bytes : rangeLength(range),
-    answer: { expireInfo, totalLength: total, supportsRange, ...checkedDigest(response.digest, context) },
+    answer: { expireInfo, totalLength: total, supportsRange, headers: handedOn(headers), ...digest },
   }
 }
 

@@ -23,6 +23,8 @@ export interface ClientSourceOptions {
   readonly inTree: boolean
   /** A stranger's that runs in another process: the client is our own stand-in for it. */
   readonly apart?: boolean
+  /** See Source. */
+  readonly readsDescribe?: boolean
   /** As messages name it. */
   readonly name?: string
   /** Told once of what a plugin cannot do, and of every failed `isExpired`. */
@@ -51,6 +53,7 @@ export function sourceFromClient(client: ResourceClient, options: ClientSourceOp
   }
   return {
     scheme,
+    ...(options.readsDescribe === true ? { readsDescribe: true } : {}),
     local: (url) => options.local?.(url) ?? false,
     describe,
 

@@ -64,8 +64,8 @@ export function builtInSources(settings: SourceSettings, warn: (message: string)
   const file = fileClient({ roots: settings.file.roots })
   const local = (url: string): boolean => isLocalFile(url, settings.file.roots)
   return [
-    sourceFromClient(http, { scheme: 'http', inTree: true, warn }),
-    sourceFromClient(http, { scheme: 'https', inTree: true, warn }),
+    sourceFromClient(http, { scheme: 'http', inTree: true, readsDescribe: true, warn }),
+    sourceFromClient(http, { scheme: 'https', inTree: true, readsDescribe: true, warn }),
     sourceFromClient(file, { scheme: 'file', inTree: true, warn, local }),
   ].map((source) => withPolicy(source, settings))
 }

@@ -33,6 +33,8 @@ export interface ReadOptions {
    */
   readonly ifMatch?: ExpireInfo
   readonly signal: AbortSignal
+  /** Fail at the first try that brings no answer: who asks can do without. */
+  readonly impatient?: boolean
   /** Told what is about to come, once, before the first byte. What it throws ends the read. */
   onAnswer?(answer: Answer): void
 }
@@ -44,6 +46,8 @@ export interface Answer {
   readonly totalLength: number | undefined
   /** True: what breaks can be resumed by a range. Undefined: not known. */
   readonly supportsRange: boolean | undefined
+  /** As Resource has them. */
+  readonly headers?: Headers
   /** As Resource has it: of the whole, also where the body is a range. */
   readonly digest?: Digest
 }
@@ -54,6 +58,8 @@ export interface Answer {
  */
 export interface Source {
   readonly scheme: string
+  /** The answer to a read of the whole says all that `describe` would. */
+  readonly readsDescribe?: boolean
   /**
    * True when only this host may read the URL, for its own users: it is no task of the swarm, and nobody else can make
    * this host read it (`file` outside of the shared roots). Ask before every read on behalf of another host.

@@ -64,7 +64,8 @@ async function readOn(
       if (error instanceof Failure && NONSENSE.has(error.code)) nonsense++
       if (options.signal.aborted) throw error
       if (progress.given > 0) progress.rejectLateRefusal(error)
-      const spent = failures >= policy.attempts || nonsense >= policy.probeAttempts
+      const hopeless = options.impatient === true && progress.first === undefined
+      const spent = hopeless || failures >= policy.attempts || nonsense >= policy.probeAttempts
       if (spent || progress.complete || !isTransient(error)) throw error
       await pause(failures, error, policy, options.signal)
     }
