@@ -11,10 +11,10 @@ import {
   type Report,
   showGoals,
   showReport,
-  tableOf,
 } from './report.ts'
 import { memoryAndCpu } from './memory.ts'
 import { isolatedPlugin } from './plugin.ts'
+import { sectionOf, writeReadme } from './readme.ts'
 import { sizeLadder } from './sizes.ts'
 import { CONTENDER_NAMES, shapedSwarm } from './swarm/swarm.ts'
 
@@ -26,13 +26,15 @@ const USAGE = `npm run bench -- [origin] [seed] [sizes] [memory] [plugin] [swarm
   --json     add what was found to this file, a line each
   --plots    draw what was found into this directory
   --from     measure nothing: show and draw what --json has kept in this file, as Markdown
+  --readme   with --from: write it into the places that this page has for it
   --check    the short form for CI: origin, seed and sizes, 128 MiB, 3 runs; fails only where a goal is missed three times over
 
   of the swarm (needs root: network namespaces):
   --peers    how many hosts want the file (4,8,16)
   --only     which programs (${CONTENDER_NAMES.join(', ')})
   --rate     Mbit/s of each link, each way (200)
-  --logs     have ours log more, into files in this directory`
+  --logs     have ours log more, into files in this directory
+  --profiles write a CPU profile of each of ours into a directory in this one`
 /** A busy machine may be slow; only a collapse fails. */
 const SLACK_OF_CHECK = 3
 
@@ -44,10 +46,12 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     plots: { type: 'string' },
     from: { type: 'string' },
-    peers: { type: 'string', default: '4,8,16' },
+    readme: { type: 'string' },
+    peers: { type: 'string' },
     only: { type: 'string' },
     logs: { type: 'string' },
-    rate: { type: 'string', default: '200' },
+    profiles: { type: 'string' },
+    rate: { type: 'string' },
     check: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -65,10 +69,11 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
     shapedSwarm({
       sizeBytes: sizeOr(256),
       runs,
-      peers: values.peers.split(',').map(count),
-      bitsPerSecond: count(values.rate) * 1e6,
+      peers: (values.peers ?? '4,8,16').split(',').map(count),
+      bitsPerSecond: count(values.rate ?? '200') * 1e6,
       only: values.only?.split(',') ?? [],
       logs: values.logs,
+      profiles: values.profiles,
       signal: ended.signal,
     }),
 }
@@ -108,18 +113,27 @@ async function measureAndTell(name: string): Promise<Goal[]> {
   const reports = (await BENCHMARKS[name]?.()) ?? []
   for (const report of reports) {
     showReport(report)
-    if (values.json !== undefined) await keepReport(report, values.json)
+    if (values.json !== undefined) await keepReport(report, commandOf(name), values.json)
     if (values.plots !== undefined) await drawReport(report, values.plots)
   }
   return reports.flatMap(({ goals }) => goals)
 }
 
+/** What makes this benchmark again, whatever else ran beside it. */
+function commandOf(name: string): string {
+  const given = (['runs', 'size', 'peers', 'only', 'rate'] as const).filter((option) => values[option] !== undefined)
+  return ['npm run bench --', name, ...given.map((option) => `--${option} ${values[option]}`)].join(' ')
+}
+
 async function showKept(file: string): Promise<void> {
-  for (const report of await keptReports(file)) {
-    console.log(`\n### ${report.title}\n\n${report.at}, ${report.machine}\n\n${tableOf(report, true)}\n`)
-    for (const note of report.notes) console.log(`- ${note}`)
+  const reports = await keptReports(file)
+  for (const report of reports) {
     if (values.plots !== undefined) await drawReport(report, values.plots)
+    if (values.readme === undefined) console.log(`\n### ${report.name}\n\n${sectionOf(report)}`)
   }
+  if (values.readme === undefined) return
+  const homeless = await writeReadme(values.readme, reports)
+  if (homeless.length > 0) console.log(`${values.readme} has no place for ${homeless.join(', ')}`)
 }
 
 function common(mebibytes: number): BenchOptions {

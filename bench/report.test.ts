@@ -46,9 +46,9 @@ test('a figure that is none meets no goal', () => {
 test('of reports that were kept, the last one of each name counts', async () => {
   await using dir = await tempDir('report')
   const file = dir.join('kept.jsonl')
-  await keepReport(report, file)
-  await keepReport({ ...report, name: 'b' }, file)
-  await keepReport({ ...report, title: 'measured again' }, file)
+  await keepReport(report, 'npm run bench -- a', file)
+  await keepReport({ ...report, name: 'b' }, 'npm run bench -- b', file)
+  await keepReport({ ...report, title: 'measured again' }, 'npm run bench -- a', file)
   const kept = await keptReports(file)
   expect(kept.map(({ name, title }) => [name, title])).toEqual([
     ['a', 'measured again'],

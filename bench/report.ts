@@ -42,14 +42,15 @@ export interface NamedPlot {
   readonly plot: Plot
 }
 
-/** A report as it is kept: with where and when. */
+/** A report as it is kept: with how, where and when. */
 export interface KeptReport extends Report {
+  readonly command: string
   readonly machine: string
   readonly at: string
 }
 
 /** The table as text, or in Markdown. */
-export function tableOf({ columns, rows }: Report, markdown = false): string {
+export function tableOf({ columns, rows }: Pick<Report, 'columns' | 'rows'>, markdown = false): string {
   const texts = [
     columns.map(({ heading }) => heading),
     ...rows.map((row) => row.map((cell, at) => shown(cell, columns[at]))),
@@ -87,7 +88,8 @@ export function showGoals(goals: readonly Goal[], slack: number): boolean {
   return goalsHold(goals, slack)
 }
 
-function holds(
+/** Whether a value is on its side of the bar, or not further than `slack` times beyond it. */
+export function holds(
   { value, atMost = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_INFINITY }: Goal,
   slack: number,
 ): boolean {
@@ -102,9 +104,9 @@ function barOf({ value, atMost, atLeast, unit }: Goal, slack: number): string {
   return `${value.toFixed(2)}${unit} (${bars.join(', ')})`
 }
 
-/** Adds a report to a file of lines of JSON. */
-export async function keepReport(report: Report, file: string): Promise<void> {
-  const kept: KeptReport = { ...report, machine: machine(), at: new Date().toISOString().slice(0, 10) }
+/** Adds a report to a file of lines of JSON. `command` made it. */
+export async function keepReport(report: Report, command: string, file: string): Promise<void> {
+  const kept: KeptReport = { ...report, command, machine: machine(), at: new Date().toISOString().slice(0, 10) }
   await appendFile(file, `${JSON.stringify(kept)}\n`)
 }
 

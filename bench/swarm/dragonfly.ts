@@ -60,11 +60,14 @@ class Swarm implements Team {
   }
 
   async #member(role: Role, name: string, { address, within }: NetHost): Promise<Member> {
-    const { dir, net } = this.#course
+    const { dir, net, profiles } = this.#course
     const own = role === 'scheduler' ? { port: SCHEDULER_PORT } : ofDaemon(name, address, net.hub.address)
     const verbose = this.#course.logs !== undefined
     const settings = { listen: address, verbose, metrics: { listen: `${address}:${METRICS_PORT}` }, ...own }
-    const member = this.#scope.own(await Member.start({ role, name, workhome: join(dir, name), within, settings }))
+    const env: Record<string, string> = {}
+    if (profiles !== undefined) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-dir=${join(profiles, name)}`
+    const options = { role, name, workhome: join(dir, name), within, settings, env }
+    const member = this.#scope.own(await Member.start(options))
     this.#members.push(member)
     return member
   }

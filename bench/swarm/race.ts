@@ -15,6 +15,8 @@ export interface Course {
   readonly dir: string
   /** Where the logs of what ran go at the end; nowhere without it. */
   readonly logs?: string | undefined
+  /** Where CPU profiles of ours go; nowhere without it. */
+  readonly profiles?: string | undefined
   /** After so long a lap is given up. */
   readonly timeoutMs: number
   /** The whole benchmark is to end. */

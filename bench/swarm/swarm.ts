@@ -36,6 +36,8 @@ export interface SwarmOptions {
   readonly only: readonly string[]
   /** Directory for the logs of our processes. */
   readonly logs?: string | undefined
+  /** Directory for their CPU profiles. */
+  readonly profiles?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -98,7 +100,8 @@ async function raceAll({ options, peers, dir, file, entered, boundMs }: Field): 
   await using scope = new Scope()
   const net = scope.own(await ShapedNet.create({ hosts: peers + 1, bitsPerSecond: options.bitsPerSecond }))
   const timeoutMs = Math.max(LEAST_PATIENCE_MS, PATIENCE * boundMs)
-  const course = { net, file, timeoutMs, signal: options.signal, logs: options.logs }
+  const { signal, logs, profiles } = options
+  const course = { net, file, timeoutMs, signal, logs, profiles }
   const entries = entered.map((contender, index) => {
     const home = join(dir, String(index))
     const patience = contender.oneLink === true ? timeoutMs * peers : timeoutMs
