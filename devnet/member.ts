@@ -16,6 +16,8 @@ export interface MemberOptions {
   readonly pluginDirs?: readonly string[] | undefined
   /** Added to its environment. */
   readonly env?: Readonly<Record<string, string>> | undefined
+  /** For the Node that it runs on, such as --cpu-prof. */
+  readonly nodeFlags?: readonly string[] | undefined
   /** Words that run it, and each dfget that asks it, elsewhere: `ip netns exec NAME`. */
   readonly within?: readonly string[] | undefined
 }
@@ -143,7 +145,7 @@ async function launchScheduler(options: MemberOptions): Promise<RunningProcess> 
 }
 
 async function launch(options: MemberOptions): Promise<RunningProcess> {
-  const { role, workhome, pluginDirs = [] } = options
+  const { role, workhome, pluginDirs = [], nodeFlags = [] } = options
   await mkdir(workhome, { recursive: true })
   const config = join(workhome, 'config.yaml')
   // YAML is a superset of JSON.
@@ -151,7 +153,17 @@ async function launch(options: MemberOptions): Promise<RunningProcess> {
   const [program, ...first] = PROGRAM[role]
   const plugins = pluginDirs.flatMap((dir) => ['--plugin-dir', dir])
   return spawnNode({
-    args: [programPath(program), ...first, '--workhome', workhome, '--config', config, '--console', ...plugins],
+    args: [
+      ...nodeFlags,
+      programPath(program),
+      ...first,
+      '--workhome',
+      workhome,
+      '--config',
+      config,
+      '--console',
+      ...plugins,
+    ],
     within: options.within,
     env: { ...PROGRAM_ENV, ...options.env },
     // Its log has that line as well, on stderr, a moment earlier: who counts lines from here on has to have both.

@@ -64,9 +64,8 @@ class Swarm implements Team {
     const own = role === 'scheduler' ? { port: SCHEDULER_PORT } : ofDaemon(name, address, net.hub.address)
     const verbose = this.#course.logs !== undefined
     const settings = { listen: address, verbose, metrics: { listen: `${address}:${METRICS_PORT}` }, ...own }
-    const env: Record<string, string> = {}
-    if (profiles !== undefined) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-dir=${join(profiles, name)}`
-    const options = { role, name, workhome: join(dir, name), within, settings, env }
+    const nodeFlags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profiles, name)}`]
+    const options = { role, name, workhome: join(dir, name), within, settings, nodeFlags }
     const member = this.#scope.own(await Member.start(options))
     this.#members.push(member)
     return member

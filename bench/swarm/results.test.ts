@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { goalsHold } from '../report.ts'
 import type { Lap } from './race.ts'
 import { reportOf } from './results.ts'
 
@@ -46,6 +47,12 @@ test('who finished no lap is told with the reason, and takes no part in the goal
   expect(notes.join()).toContain('aria2: unfinished after 60 s')
   expect(goals.map(({ what }) => what).join()).not.toContain('best other')
   expect(JSON.stringify(plots)).toContain('unfinished')
+})
+
+test('if we finish no lap ourselves, no goal is met', () => {
+  const { goals } = reportOf(facts, [{ name: 'dragonfly-ts', laps: [], failure: 'it broke' }], [])
+  expect(goals.length).toBeGreaterThan(0)
+  for (const goal of goals) expect(goalsHold([goal], 3), goal.what).toBe(false)
 })
 
 test('of 8 and 16 hosts something is asked: near the bound, and ahead of the best other one', () => {

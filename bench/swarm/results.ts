@@ -152,7 +152,7 @@ function goalsOf({ peers, fileBytes, boundMs }: RaceFacts, results: readonly Res
         ]),
     {
       what: `swarm of ${peers}: bytes read at the origin / file`,
-      value: Math.max(...laps.map(({ originBytes = 0 }) => originBytes / fileBytes)),
+      value: laps.length === 0 ? Number.NaN : Math.max(...laps.map(({ originBytes = 0 }) => originBytes / fileBytes)),
       atMost: BARS.origin,
       unit: ' ×',
     },
