@@ -46,6 +46,8 @@ export async function fetchBy(
 }
 
 export interface Downloaded extends Sample {
+  /** Of the dfget alone. */
+  readonly clientCpuMs: number
   readonly rssPeakBytes: number
   readonly taskId: string
 }
@@ -57,13 +59,13 @@ export async function dfget(
   args: readonly string[],
   output: string,
 ): Promise<Downloaded> {
-  const cpu = (): number => cpuMsOf(peer.pid) + cpuMsOfEndedChildren()
-  const before = cpu()
+  const [daemonBefore, endedBefore] = [cpuMsOf(peer.pid), cpuMsOfEndedChildren()]
   const ran = await peer.dfget([wanted.url, ...args, '-O', output, '--json'], { timeoutMs: TIMEOUT_MS })
-  const cpuMs = cpu() - before
+  const clientCpuMs = cpuMsOfEndedChildren() - endedBefore
+  const cpuMs = clientCpuMs + cpuMsOf(peer.pid) - daemonBefore
   await check(ran, wanted, output)
   const { taskId } = JSON.parse(ran.stdout) as { taskId: string }
-  return { ms: ran.ms, cpuMs, rssPeakBytes: ran.rssPeakBytes, taskId }
+  return { ms: ran.ms, cpuMs, clientCpuMs, rssPeakBytes: ran.rssPeakBytes, taskId }
 }
 
 /** That the output is the file, byte by byte; then it makes room. Not timed. */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { devnet, type Member, startNginx, tempDir } from '#devnet'
 import { cpuMsOf } from './cpu.ts'
 import { type BenchOptions, curl, dfget, forget, sync } from './download.ts'
-import { measure, measuredTable, median } from './measure.ts'
+import { type Measured, measure, measuredTable, median } from './measure.ts'
 import type { Report } from './report.ts'
 
 const MiB = 2 ** 20
@@ -18,50 +18,49 @@ export async function dfgetFromSeed({ sizeBytes, runs }: BenchOptions): Promise<
   const wanted = { url: nginx.url('f'), original: join(nginx.root, 'f') }
   const { taskId } = await dfget(peer, wanted, [], dir.join('first'))
   await forget(peer, taskId)
-  const before = await nginx.bytesSent()
-  let curlRuns = 0
   const servers = new CpuPerRun([
     { name: 'nginx', pid: nginx.pid },
     { name: 'seed', pid: seed.pid },
     { name: 'scheduler', pid: net.scheduler.pid },
   ])
-  const measured = await measure(
-    [
-      {
-        name: 'curl -o from nginx',
-        run: () => {
-          curlRuns++
-          return servers.during(['nginx'], () => curl(wanted, dir.join('curl')))
-        },
-      },
-      {
-        name: 'dfget from the seed',
-        run: () => servers.during(['seed', 'scheduler'], () => dfget(peer, wanted, [], dir.join('dfget'))),
-        clear: () => forget(peer, taskId),
-      },
-    ],
-    runs,
-    sync,
-  )
+  let curlRuns = 0
+  const byCurl = () => {
+    curlRuns++
+    return servers.during(['nginx'], () => curl(wanted, dir.join('curl')))
+  }
+  const bySwarm = () => servers.during(['seed', 'scheduler'], () => dfget(peer, wanted, [], dir.join('dfget')))
+  const before = await nginx.bytesSent()
+  const cases = [
+    { name: 'curl -o from nginx', run: byCurl },
+    { name: 'dfget from the seed', run: bySwarm, clear: () => forget(peer, taskId) },
+  ]
+  const measured = await measure(cases, runs, sync)
   const extraBytes = (await nginx.bytesSent()) - before - curlRuns * sizeBytes
   if (extraBytes > sizeBytes / 100)
     throw new Error(`dfget read ${extraBytes} bytes at nginx: this measured something else`)
-  const perGiB = (cpuMs: number): string => (cpuMs / 1000 / (sizeBytes / GiB)).toFixed(2)
+  return [reportOf({ measured, servers, sizeBytes, runs, members: [seed, peer, net.scheduler] })]
+}
+
+interface Found {
+  readonly measured: readonly Measured[]
+  readonly servers: CpuPerRun
+  readonly sizeBytes: number
+  readonly runs: number
+  readonly members: readonly Member[]
+}
+
+function reportOf({ measured, servers, sizeBytes, runs, members }: Found): Report {
+  const perGiB = (cpuMs = Number.NaN): string => (cpuMs / 1000 / (sizeBytes / GiB)).toFixed(2)
   const [plain, ours] = measured
-  return [
-    {
-      ...measuredTable(
-        'seed',
-        `${sizeBytes / MiB} MiB from a seed on this host, medians of ${runs}, every block checked`,
-        measured,
-      ),
-      notes: [
-        `CPU seconds per GiB: ${servers.shown(perGiB)}, curl ${perGiB(plain?.cpuMs ?? Number.NaN)}, peer with dfget ${perGiB(ours?.cpuMs ?? Number.NaN)}`,
-        `peak memory: ${[seed, peer, net.scheduler].map(shownPeak).join(', ')}`,
-      ],
-      goals: [{ what: 'dfget from a seed, to curl -o', value: ours?.ratio ?? Number.NaN, atMost: 1.25, unit: ' ×' }],
-    },
-  ]
+  const title = `${sizeBytes / MiB} MiB from a seed on this host, medians of ${runs}, every block checked`
+  return {
+    ...measuredTable('seed', title, measured),
+    notes: [
+      `CPU seconds per GiB: ${servers.shown(perGiB)}, curl ${perGiB(plain?.cpuMs)}, peer with dfget ${perGiB(ours?.cpuMs)}`,
+      `peak memory: ${members.map(shownPeak).join(', ')}`,
+    ],
+    goals: [{ what: 'dfget from a seed, to curl -o', value: ours?.ratio ?? Number.NaN, atMost: 1.25, unit: ' ×' }],
+  }
 }
 
 function shownPeak(member: Member): string {

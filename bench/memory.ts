@@ -1,15 +1,22 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { devnet, type Member, rssPeakOf, startNginx, tempDir } from '#devnet'
+import { devnet, rssPeakOf, startNginx, tempDir } from '#devnet'
 import { cpuMsOf } from './cpu.ts'
-import { type BenchOptions, dfget } from './download.ts'
-import type { Cell, Report } from './report.ts'
+import { type BenchOptions, type Downloaded, dfget } from './download.ts'
+import type { Goal, Report } from './report.ts'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30
 /** At the origin, at the seed and at the peer; the output is a link to the last one. */
 const COPIES = 3
 const MOST_PEAK_MEBIBYTES = 150
+
+/** What one process needed. */
+interface Need {
+  readonly name: string
+  readonly peakBytes: number
+  readonly cpuMs: number
+}
 
 /** One large file from its origin by a seed to a peer, all at once, by fresh processes: what each of them needs for it. */
 export async function memoryAndCpu({ sizeBytes }: BenchOptions): Promise<Report[]> {
@@ -24,53 +31,36 @@ export async function memoryAndCpu({ sizeBytes }: BenchOptions): Promise<Report[
   await using net = await devnet({ peers: 1, seeds: 1, dir: dir.join('net') })
   const [[peer], [seed]] = [net.peers, net.seeds]
   if (peer === undefined || seed === undefined) throw new Error('the net has no peer, or no seed')
-  const members = [seed, peer, net.scheduler]
-  const before = new Map([...members, nginx].map(({ pid }) => [pid, cpuMsOf(pid)]))
-  const cpuSeconds = (pid: number): number => (cpuMsOf(pid) - (before.get(pid) ?? 0)) / 1000
-  const wanted = { url: nginx.url('f'), original: join(root, 'f') }
-  const done = await dfget(peer, wanted, [], dir.join('out'))
-  const originBytes = await nginx.bytesSent()
-  const row = (name: string, peakBytes: number, seconds: number): Cell[] => [
-    name,
-    peakBytes / MiB,
-    seconds,
-    seconds / (sizeBytes / GiB),
-  ]
-  const dfgetSeconds = (done.cpuMs ?? Number.NaN) / 1000 - cpuSeconds(peer.pid)
-  const memberRow = (name: string, member: Member): Cell[] => row(name, member.rssPeakBytes(), cpuSeconds(member.pid))
-  return [
-    {
-      name: 'memory',
-      title: `${sizeBytes / GiB} GiB from nginx by a seed to a peer, fresh processes: ${(done.ms / 1000).toFixed(1)} s`,
-      columns: [
-        { heading: 'process' },
-        { heading: 'peak memory MiB', digits: 0 },
-        { heading: 'CPU s', digits: 1 },
-        { heading: 'CPU s/GiB' },
-      ],
-      rows: [
-        memberRow('seed', seed),
-        memberRow('peer', peer),
-        memberRow('scheduler', net.scheduler),
-        row('dfget', done.rssPeakBytes, Math.max(dfgetSeconds, 0)),
-        row('nginx', rssPeakOf(nginx.pid), cpuSeconds(nginx.pid)),
-      ],
-      plots: [],
-      notes: [`read at the origin: ${(originBytes / sizeBytes).toFixed(3)} × the file`],
-      goals: [
-        {
-          what: `peak memory of a peer moving ${sizeBytes / GiB} GiB`,
-          value: peer.rssPeakBytes() / MiB,
-          atMost: MOST_PEAK_MEBIBYTES,
-          unit: ' MiB',
-        },
-        {
-          what: `peak memory of the seed beside it`,
-          value: seed.rssPeakBytes() / MiB,
-          atMost: MOST_PEAK_MEBIBYTES,
-          unit: ' MiB',
-        },
-      ],
-    },
-  ]
+  const processes = Object.entries({ seed, peer, scheduler: net.scheduler, nginx })
+  const before = processes.map(([, { pid }]) => cpuMsOf(pid))
+  const done = await dfget(peer, { url: nginx.url('f'), original: join(root, 'f') }, [], dir.join('out'))
+  const needs = processes.map(([name, { pid }], index) => {
+    return { name, peakBytes: rssPeakOf(pid), cpuMs: cpuMsOf(pid) - (before[index] ?? 0) }
+  })
+  const client = { name: 'dfget', peakBytes: done.rssPeakBytes, cpuMs: done.clientCpuMs }
+  return [reportOf([...needs, client], done, sizeBytes, await nginx.bytesSent())]
+}
+
+function reportOf(needs: readonly Need[], { ms }: Downloaded, sizeBytes: number, originBytes: number): Report {
+  const gibibytes = sizeBytes / GiB
+  return {
+    name: 'memory',
+    title: `${gibibytes} GiB from nginx by a seed to a peer, fresh processes: ${(ms / 1000).toFixed(1)} s`,
+    columns: [
+      { heading: 'process' },
+      { heading: 'peak memory MiB', digits: 0 },
+      { heading: 'CPU s', digits: 1 },
+      { heading: 'CPU s/GiB' },
+    ],
+    rows: needs.map(({ name, peakBytes, cpuMs }) => [name, peakBytes / MiB, cpuMs / 1000, cpuMs / 1000 / gibibytes]),
+    plots: [],
+    notes: [`read at the origin: ${(originBytes / sizeBytes).toFixed(3)} × the file`],
+    goals: ['peer', 'seed'].map((name) => peakGoal(name, needs, gibibytes)),
+  }
+}
+
+function peakGoal(name: string, needs: readonly Need[], gibibytes: number): Goal {
+  const peakBytes = needs.find((need) => need.name === name)?.peakBytes ?? Number.NaN
+  const what = `peak memory of a ${name} moving ${gibibytes} GiB`
+  return { what, value: peakBytes / MiB, atMost: MOST_PEAK_MEBIBYTES, unit: ' MiB' }
 }
