@@ -72,6 +72,7 @@ class Round {
   #moving = false
   /** Who is asked first in the next move: nobody always comes last. */
   #turn = 0
+  readonly #counts = { news: 0, moves: 0, asks: 0 }
 
   constructor(task: StoredTask, parents: readonly Parent[], deps: RoundDeps, signal: AbortSignal) {
     this.#task = task
@@ -121,6 +122,7 @@ class Round {
     clearTimeout(this.#patience)
     for (const member of this.#members) member.leave()
     await Promise.all(this.#running)
+    this.#deps.log.debug({ task: this.#task.meta.taskId, ...this.#counts }, 'a round is over')
   }
 
   #run(work: Promise<void>): void {
@@ -143,6 +145,7 @@ class Round {
   }
 
   #hear(member: RoundMember, announced: Announced): void {
+    this.#counts.news++
     this.#offer(member.tells(announced).flatMap((each) => this.#news.hear(member, each)))
     const contentLength = this.#news.record(announced.number)?.contentLength
     if (contentLength === undefined || this.#task.contentLength !== undefined) return
@@ -184,6 +187,7 @@ class Round {
   /** Starts what can be started, and ends the round when it has nothing more to give. */
   #move(): void {
     if (this.#signal.aborted) return
+    this.#counts.moves++
     clearTimeout(this.#patience)
     const { first, last } = this.#deps.wanted()
     if (this.#task.contentLength !== undefined) this.#strategy.setContentLength(this.#task.contentLength)
@@ -226,6 +230,7 @@ class Round {
 
   async #fetch(member: RoundMember, ask: Ask): Promise<void> {
     const onSilent = (): void => this.#silent(member)
+    this.#counts.asks++
     try {
       await member.bring(ask, this.#news.record(ask.piece), this.#task, { ...this.#deps, onSilent }, this.#signal)
       this.#strategy.revived(member.id)

@@ -20,7 +20,7 @@ export interface SyncDeps {
  * News of blocks waits for more of it: each message costs both sides more than a block's checksum. Not at the beginning
  * and at the end of a download, when somebody may have nothing else to ask for.
  */
-const PACE_MS = { least: 5, most: 80 }
+const PACE_MS = { least: 5, most: 200 }
 const FULL_PACE_AFTER_MS = 2000
 const LAST_PART = 1 / 16
 const MAX_NEWS = 1000

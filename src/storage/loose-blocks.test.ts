@@ -1,6 +1,6 @@
 import { readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { BLOCK_LENGTH } from '#core'
 import {
   contentOf,
@@ -81,6 +81,10 @@ test('what is read while it is forgotten is not passed on', async () => {
   await using at = await tempStore()
   const task = await at.store.open(meta)
   await writeBlocks(task, content, { first: 0, count: 2 })
+  // Much later: what was written just now would be read at once.
+  const later = performance.now() + 60_000
+  vi.spyOn(performance, 'now').mockReturnValue(later)
+  onTestFinished(() => void vi.restoreAllMocks())
   const reading = task.read(0, Buffer.alloc(BLOCK_LENGTH))
   for (let turn = 0; turn < 10; turn++) await Promise.resolve() // the disk is asked, and cannot have answered yet
   const verifying = at.store.verify(meta.taskId)
