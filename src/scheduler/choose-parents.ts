@@ -12,7 +12,7 @@ export interface Choice {
 
 /** Between two data centres only some peers fetch, from a few parents each: what comes across once is passed on inside. */
 const CROSSINGS_OF_ONE = 2
-const CROSSINGS_INTO_ONE = 12
+const CROSSINGS_INTO_ONE = 4
 
 /** How many new parents a child is named. The neighbourhood grows with every time it asks. */
 export function wanted(child: Peer, { candidateParentLimit, neighbourLimit }: ParentLimits): number {
@@ -41,7 +41,7 @@ export function choose(
     if (!picks.includes(way)) picks.push(way)
   }
   const more = limits.candidateParentLimit - picks.length
-  return more > 0 ? [...picks, ...knownOf(child).slice(0, more)] : picks
+  return more > 0 ? [...picks, ...knownOf(child, more)] : picks
 }
 
 /** The best one that leads to a root, of the own data centre if there is one. */
@@ -51,6 +51,7 @@ function wayOut(peers: readonly Peer[], child: Peer): Peer | undefined {
 
 /** One that holds or reads everything if the child knows none, few of other data centres, and the best of the others. */
 function spread(ranked: readonly Peer[], child: Peer, edition: Edition, want: number): Peer[] {
+  if (want === 0) return []
   const inside: Peer[] = []
   const outside: Peer[] = []
   for (const parent of ranked) (crosses(parent, child) ? outside : inside).push(parent)
@@ -74,10 +75,12 @@ function mayCross(child: Peer, edition: Edition, inside: readonly Peer[], want: 
   return Math.min(CROSSINGS_OF_ONE - has, CROSSINGS_INTO_ONE - (edition.crossings.get(child.idc) ?? 0), want)
 }
 
-/** Those it knows, the most useful first. */
-function knownOf(child: Peer): Peer[] {
-  const known = [...child.parents]
-  return [...known.filter(isRoot), ...known.filter((parent) => !isRoot(parent))]
+/** So many of those it knows, the most useful first. */
+function knownOf(child: Peer, most: number): Peer[] {
+  const roots: Peer[] = []
+  const others: Peer[] = []
+  for (const parent of child.parents) (isRoot(parent) ? roots : others).push(parent)
+  return [...roots, ...others].slice(0, most)
 }
 
 /** Two peers of one host have the same pieces: the better one will do. */

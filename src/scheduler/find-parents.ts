@@ -12,6 +12,8 @@ export interface ParentLimits {
   readonly filterParentLimit: number
   /** Parents that a child has altogether. */
   readonly neighbourLimit: number
+  /** Children of a root, as long as others lead to one: what it gives away once goes further the sooner it is whole. */
+  readonly firstHandLimit: number
 }
 
 export interface FoundParents {
@@ -87,51 +89,58 @@ class Search {
   readonly #weak: Peer[] = []
   /** Good ones of other data centres, beyond those in the sample. */
   readonly #far: Peer[] = []
+  /** Roots that have enough children. */
+  readonly #spare: Peer[] = []
+  readonly #limits: ParentLimits
   #across = 0
 
   constructor(child: Peer, edition: Edition, limits: ParentLimits, random: () => number) {
     this.#child = child
     this.#edition = edition
+    this.#limits = limits
     this.#rooted = isRooted(child)
     this.#seen = new Set()
     for (const { host } of child.parents) this.#seen.add(host)
     const most = limits.filterParentLimit
-    if (wanted(child, limits) > 0 || !this.#rooted) this.#look(most, random)
+    if (wanted(child, limits) > 0 || !this.#rooted) this.#look(random)
     this.#good.push(...this.#far.slice(0, Math.max(0, most - this.#good.length)))
     this.sample = this.#rooted && this.#good.length > 0 ? this.#good : this.#lastHopes(most)
   }
 
   /** The weak ones as well, and first of all those from which something could come. */
   #lastHopes(most: number): Peer[] {
-    const ways = [...this.#weak, ...this.#far].filter((peer) => leadsToRoot(peer) || this.#edition.roots.has(peer))
+    const ways = [...this.#weak, ...this.#far, ...this.#spare].filter(
+      (peer) => leadsToRoot(peer) || this.#edition.roots.has(peer),
+    )
     return [...new Set([...ways, ...this.#good, ...this.#weak])].slice(0, most)
   }
 
-  #look(most: number, random: () => number): void {
+  #look(random: () => number): void {
     const { offering, roots } = this.#edition
+    const most = this.#limits.filterParentLimit
     if (this.#child.parents.find(isRoot) === undefined) {
-      for (const root of first(roots.shuffled(random), Math.min(ROOTS_IN_SAMPLE, most)))
-        this.#consider(root, true, most)
+      for (const root of first(roots.shuffled(random), Math.min(ROOTS_IN_SAMPLE, most))) this.#consider(root, true)
     }
     for (const parent of first(offering.shuffled(random), MOST_LOOKS)) {
       const enough = this.#good.length >= most
       if (enough && this.#rooted) return
       const leads = !this.#rooted && leadsToRoot(parent)
       if (enough && leads && !crosses(parent, this.#child)) this.#good.pop() // it takes the place, should it do
-      if (this.#good.length < most) this.#consider(parent, leads, most)
+      if (this.#good.length < most) this.#consider(parent, leads)
     }
   }
 
-  #consider(parent: Peer, leads: boolean, most: number): void {
+  #consider(parent: Peer, leads: boolean): void {
     if (this.#seen.has(parent) || this.#seen.has(parent.host)) return
     this.#seen.add(parent)
     if (!isAcceptable(parent, this.#child, this.#edition)) return
     if (!hasRoom(parent.host)) this.busy ||= leads
     else if (isSlow(parent) || isSuspect(parent.host)) this.#weak.push(parent)
+    else if (parent.children.size >= this.#limits.firstHandLimit && isRoot(parent)) this.#spare.push(parent)
     else if (!crosses(parent, this.#child)) {
       this.#good.push(parent)
       this.#rooted ||= leads
-    } else if (this.#across < most * SHARE_ACROSS) {
+    } else if (this.#across < this.#limits.filterParentLimit * SHARE_ACROSS) {
       this.#across++
       this.#good.push(parent)
     } else this.#far.push(parent)

@@ -4,12 +4,11 @@ import {
   type Duration,
   Host as HostMessage,
   type Peer as PeerMessage,
-  Peer as PeerCodec,
   SizeScope,
   Task as TaskMessage,
   TaskFacts,
   TaskType,
-  Timestamp,
+  type Timestamp,
 } from '#api'
 import { Failure, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceCount, versionOf } from '#core'
 import type { FoundFacts } from './reports.ts'
@@ -124,14 +123,17 @@ export function metadataOnly(): AnnouncePeerResponse {
 }
 
 /** What a child is told. */
-export function answerMessage(answer: Answer, { edition }: Peer): AnnouncePeerResponse {
+export function answerMessage(answer: Answer, peer: Peer): AnnouncePeerResponse {
+  const { edition } = peer
   const facts = edition && factsMessage(edition)
   if (answer.kind === 'source') {
     const value = { description: answer.why, facts }
     return AnnouncePeerResponse.fromPartial({ response: { $case: 'needBackToSourceResponse', value } })
   }
-  const value = { candidateParents: answer.parents.map((parent) => peerMessage(parent)), facts }
-  return AnnouncePeerResponse.fromPartial({ response: { $case: 'normalTaskResponse', value } })
+  // Put together, not copied: plans are what costs a scheduler most.
+  const task = taskMessage(peer.task, edition)
+  const candidateParents = answer.parents.map((parent) => peerMessage(parent, task))
+  return { response: { $case: 'normalTaskResponse', value: { candidateParents, facts } } }
 }
 
 function factsMessage(edition: Edition): TaskFacts {
@@ -147,22 +149,23 @@ function factsMessage(edition: Edition): TaskFacts {
   })
 }
 
-/** With every field that stock schedulers want echoed (wire.md §6.9). */
-export function peerMessage(peer: Peer): PeerMessage {
+/** With every field that stock schedulers want echoed (wire.md §6.9). The messages within may be shared: leave them alone. */
+export function peerMessage(peer: Peer, task = taskMessage(peer.task, peer.edition)): PeerMessage {
   const { range } = peer
-  return PeerCodec.fromPartial({
+  return {
     id: peer.id,
     range: range && { start: range.start, length: range.end - range.start + 1 },
     priority: peer.priority,
+    pieces: [],
     cost: { seconds: Math.floor((peer.touchedAtMs - peer.createdAtMs) / 1000), nanos: 0 },
     state: PEER_STATES[peer.state],
-    task: taskMessage(peer.task, peer.edition),
+    task,
     host: peer.host.facts.message,
     needBackToSource: peer.wantsSource,
     createdAt: timestamp(peer.createdAtMs),
     updatedAt: timestamp(peer.touchedAtMs),
     concurrentPieceCount: peer.concurrentPieces,
-  })
+  }
 }
 
 /** The task in one edition; the latest when none is named. */
@@ -219,5 +222,5 @@ function pieceLengthFrom(length: number | undefined): number | undefined {
 }
 
 function timestamp(ms: number): Timestamp {
-  return Timestamp.fromPartial({ seconds: Math.floor(ms / 1000), nanos: Math.floor(ms % 1000) * 1e6 })
+  return { seconds: Math.floor(ms / 1000), nanos: Math.floor(ms % 1000) * 1e6 }
 }

@@ -2,11 +2,12 @@ import { expect, test } from 'vitest'
 import { Failure } from '#core'
 import { tell, validate } from './swarm/editions.ts'
 import type { Peer } from './swarm/model.ts'
+import { leadsToRoot } from './swarm/rooted.ts'
 import { settled } from './testkit/fake-clock.ts'
 import { Loop, named } from './testkit/loop.ts'
 import { DESCRIBED, LIMITS, peerWish } from './testkit/swarm.ts'
 
-test('one seed is woken for a hundred children, and serves them all', async () => {
+test('one seed is woken for a hundred children, some of which fetch from it, and the others from them', async () => {
   const loop = new Loop()
   const seed = loop.net.seed('seed')
   const outcomes = Array.from({ length: 100 }, (_, index) => loop.start(loop.net.peer(`h${index}`, 'waiting')))
@@ -14,7 +15,9 @@ test('one seed is woken for a hundred children, and serves them all', async () =
   expect(loop.woken.map(({ host }) => host)).toEqual(['seed'])
   const peer = loop.register(seed)
   await settled()
-  expect(outcomes.filter((outcome) => named(outcome)?.includes(peer.id))).toHaveLength(100)
+  expect(outcomes.filter((outcome) => named(outcome) === undefined)).toEqual([])
+  expect(outcomes.filter((outcome) => named(outcome)?.includes(peer.id))).toHaveLength(LIMITS.firstHandLimit)
+  expect([...(peer.edition?.peers ?? [])].filter((each) => !leadsToRoot(each))).toEqual([])
 })
 
 test('every scheduler wakes the same seed for a task, and other seeds for other tasks', async () => {

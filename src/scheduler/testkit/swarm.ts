@@ -18,6 +18,7 @@ export const DESCRIBED: Description = {
 export const LIMITS = {
   candidateParentLimit: 3,
   neighbourLimit: 16,
+  firstHandLimit: 16,
   filterParentLimit: 15,
   retryInterval: 500,
   retryLimit: 5,
