@@ -31,7 +31,7 @@ export const superSeeding: TorrentClient = libtorrentClient('libtorrent super-se
 function libtorrentClient(name: string, seedManner: 'seed' | 'super'): TorrentClient {
   return {
     name,
-    pieceBytes: MiB / 2,
+    pieceBytes: MiB,
     missing: () => missingProgram(PYTHON, ['-c', 'import libtorrent'], 'apt-get install -y python3-libtorrent'),
     start: ({ host, torrent, files, marker, seeding }) => {
       const script = join(SWARM_DIR, 'libtorrent-peer.py')
@@ -44,7 +44,7 @@ function libtorrentClient(name: string, seedManner: 'seed' | 'super'): TorrentCl
 /** transmission's daemon in the foreground; told of the file's end by its script. */
 export const transmission: TorrentClient = {
   name: 'transmission',
-  pieceBytes: MiB / 2,
+  pieceBytes: MiB,
   missing: () => missingProgram('transmission-cli', ['--version'], 'apt-get install -y transmission-cli'),
   async start({ host, torrent, files, home, marker, seeding }) {
     const hook = join(home, 'hook')
