@@ -26,6 +26,11 @@ export class Handouts {
   sent(task: StoredTask, number: number, bytes: number): void {
     this.#tasks.get(task)?.sent(number, bytes)
   }
+
+  /** Somebody asks for so many bytes of a piece. */
+  asked(task: StoredTask, number: number, bytes: number): void {
+    this.#tasks.get(task)?.asked(number, bytes)
+  }
 }
 
 /** The handout of one task, as long as it has children. */
@@ -73,6 +78,10 @@ export class TaskHandout {
 
   sent(number: number, bytes: number): void {
     this.#handout.sent(number, bytes)
+  }
+
+  asked(number: number, bytes: number): void {
+    this.#handout.asked(number, bytes)
   }
 
   /** Returns the way to stop. */

@@ -42,6 +42,7 @@ export function listenForPieces(how: PieceListening, deps: ListenForPiecesDeps):
       const piece = task?.piece(number)
       if (task === undefined || piece === undefined) return Promise.resolve(undefined)
       activity.touch()
+      handouts.asked(task, number, piece.length)
       return Promise.resolve({ ...piece, read: (position, target) => task.read(piece.offset + position, target) })
     },
     findBlocks: (taskId, number, first, count) => {
@@ -49,6 +50,7 @@ export function listenForPieces(how: PieceListening, deps: ListenForPiecesDeps):
       const span = task && blocksHere(task, number, first, count)
       if (task === undefined || span === undefined) return Promise.resolve(undefined)
       activity.touch()
+      handouts.asked(task, number, span.length)
       return Promise.resolve({ ...span, read: (position, target) => task.read(span.offset + position, target) })
     },
   })

@@ -18,27 +18,28 @@ const LAST_WINDOW = 64
 const SLOW_WINDOW = 1
 /** A piece that was drawn in this time was waited for by an idle link: the child may have more at once. */
 const FAST_MS = 100
-/** A child that drew nothing for so long, or for so many of its turns, gives its allotment to others. */
-const LEAST_PATIENCE_MS = 1000
-const PATIENT_TURNS = 4
-const MOST_PATIENCE_MS = 30_000
-/** A piece that its owner has for so long is told to an idle child, too. */
+/** A child that asks for nothing that was allotted to it for so long gives it to others. */
+const IDLE_MS = 1000
+/** The same where it has asked, and nothing could be sent: its link is dead, or nobody has told yet. */
+const STUCK_MS = 30_000
+/** How often that is looked at. */
+const LOOK_MS = 200
+/** A piece that its owner has for so long is told to an idle child, too: one, and another one after twice the time. */
 const LATE_MS = 1000
 /** A piece that so many children did not draw is told to everybody. */
 const MOST_RETURNS = 3
-/** Old pieces are told to an idle child so many at first, and then twice as many every so often. */
-const FIRST_OLD = 4
-const OLD_PAUSE_MS = 250
-/** Drawings that a mean is of, about. */
-const MEAN_OF = 32
-const LONGEST_GAP_MS = 10_000
+/** So long after a piece was sent once everybody is told of it: who is well connected has it from others by then. */
+const SPREAD_MS = 5000
 /** Children passed over in one go, because they want nothing of what there is. */
 const MOST_PASSED = 32
 
 /** A piece of which the parent's is the only copy, as far as it knows. */
 interface Fresh {
   readonly number: number
+  readonly bytes: number
   unsentBytes: number
+  /** Asked for, and not yet sent. */
+  askedBytes: number
   owner: Child | undefined
   /** When it became the owner's to draw. */
   sinceMs: number
@@ -60,8 +61,6 @@ interface Child extends HandoutChild {
   readonly early: Set<number>
   /** How many of the old pieces were looked at for it. */
   oldRead: number
-  oldAtOnce: number
-  oldAtMs: number
 }
 
 /**
@@ -77,16 +76,18 @@ export class Handout {
   readonly #children = new Map<string, Child>()
   /** Children with room, who waited longest first. */
   readonly #roomy = new Set<Child>()
-  /** Children with an allotment, who drew something last at the end. */
+  /** Children with an allotment. */
   readonly #busy = new Set<Child>()
   readonly #known = new Bits(256)
   readonly #fresh = new Map<number, Fresh>()
   #queue: (Fresh | undefined)[] = []
   #queueHead = 0
-  /** Pieces that were sent once, in that order. */
-  readonly #old: number[] = []
+  /** Pieces that were sent once, in that order, and when. */
+  readonly #old: { readonly number: number; readonly atMs: number }[] = []
   #closed = false
-  readonly #drawings = new Pace()
+  #lookedAtMs = Number.NEGATIVE_INFINITY
+  #lateAtMs = Number.NEGATIVE_INFINITY
+  #latePauseMs = LATE_MS
 
   constructor(deps: HandoutDeps) {
     this.#deps = deps
@@ -110,8 +111,6 @@ export class Handout {
       untold: [],
       early: new Set(),
       oldRead: 0,
-      oldAtOnce: FIRST_OLD,
-      oldAtMs: Number.NEGATIVE_INFINITY,
     }
     this.#children.set(id, child)
     this.#roomy.add(child)
@@ -131,7 +130,16 @@ export class Handout {
   /** A piece of so many bytes is here now, read from the origin. */
   add(number: number, bytes: number): void {
     if (!this.#known.add(number)) return
-    const piece: Fresh = { number, unsentBytes: bytes, owner: undefined, sinceMs: 0, returns: 0, place: 0 }
+    const piece: Fresh = {
+      number,
+      bytes,
+      unsentBytes: bytes,
+      askedBytes: 0,
+      owner: undefined,
+      sinceMs: 0,
+      returns: 0,
+      place: 0,
+    }
     this.#fresh.set(number, piece)
     this.#enqueue(piece)
     this.#deal()
@@ -143,15 +151,22 @@ export class Handout {
     if (this.#fresh.size === 0) this.#wakeAll()
   }
 
+  /** Somebody asks for so many bytes of a piece. */
+  asked(number: number, bytes: number): void {
+    const piece = this.#fresh.get(number)
+    if (piece?.owner === undefined) return
+    piece.askedBytes += bytes
+    piece.owner.progressAtMs = this.#deps.now()
+  }
+
   /** So many bytes of a piece went out, to whomever. */
   sent(number: number, bytes: number): void {
     const nowMs = this.#deps.now()
-    this.#drawings.note(nowMs)
     const piece = this.#fresh.get(number)
     if (piece === undefined) return
     piece.unsentBytes -= bytes
-    const { owner } = piece
-    if (owner !== undefined) this.#noteProgress(owner, nowMs)
+    piece.askedBytes = Math.max(0, piece.askedBytes - bytes)
+    if (piece.owner !== undefined) piece.owner.progressAtMs = nowMs
     if (piece.unsentBytes > 0) return
     this.#age(piece, nowMs)
     this.#deal()
@@ -164,37 +179,35 @@ export class Handout {
     this.#lapse()
     this.#deal()
     const told = child.untold.splice(0).map(({ number }) => number)
-    if (this.#closed && this.#fresh.size === 0) this.#tellOld(child, Number.POSITIVE_INFINITY, told)
-    else if (child.owed.size === 0 && this.#find(child) === undefined) this.#tellSomeOld(child, told)
+    const nowMs = this.#deps.now()
+    const allSent = this.#closed && this.#fresh.size === 0
+    this.#tellOld(child, told, allSent ? nowMs : nowMs - SPREAD_MS)
+    if (told.length === 0 && child.owed.size === 0 && this.#find(child) === undefined)
+      this.#tellLate(child, told, nowMs)
     return told
   }
 
-  #tellSomeOld(child: Child, told: number[]): void {
-    const nowMs = this.#deps.now()
-    if (nowMs - child.oldAtMs < OLD_PAUSE_MS) return
-    this.#tellOld(child, child.oldAtOnce, told)
-    if (told.length === 0) this.#tellLate(child, told, nowMs)
-    if (told.length === 0) return
-    child.oldAtOnce *= 2
-    child.oldAtMs = nowMs
-  }
-
-  /** A fresh piece that somebody else is slow to draw. */
-  #tellLate(child: Child, told: number[], nowMs: number): void {
-    for (const { number, owner, sinceMs } of this.#fresh.values()) {
-      if (owner === undefined || nowMs - sinceMs < LATE_MS || child.early.has(number) || !child.wants(number)) continue
-      child.early.add(number)
-      told.push(number)
-      return
+  /** Those that were sent once by then. */
+  #tellOld(child: Child, told: number[], untilMs: number): void {
+    for (; child.oldRead < this.#old.length; child.oldRead++) {
+      const { number, atMs } = this.#old[child.oldRead] as { number: number; atMs: number }
+      if (atMs > untilMs) return
+      if (!child.early.delete(number) && child.wants(number)) told.push(number)
     }
   }
 
-  #tellOld(child: Child, most: number, told: number[]): void {
-    for (let left = most; left > 0 && child.oldRead < this.#old.length; ) {
-      const number = this.#old[child.oldRead++] as number
-      if (child.early.delete(number) || !child.wants(number)) continue
+  /** A fresh piece that somebody else is slow to draw: perhaps that one has a slow link, perhaps the parent has. */
+  #tellLate(child: Child, told: number[], nowMs: number): void {
+    if (nowMs - this.#lateAtMs < this.#latePauseMs) return
+    for (const piece of this.#fresh.values()) {
+      const { number, owner, sinceMs } = piece
+      if (owner === undefined || nowMs - sinceMs < LATE_MS || child.early.has(number) || !child.wants(number)) continue
+      this.#lateAtMs = nowMs
+      this.#latePauseMs *= 2
+      piece.sinceMs = nowMs
+      child.early.add(number)
       told.push(number)
-      left--
+      return
     }
   }
 
@@ -223,6 +236,7 @@ export class Handout {
     child.owed.add(piece)
     child.untold.push(piece)
     child.early.add(piece.number)
+    this.#latePauseMs = LATE_MS
     child.wake()
   }
 
@@ -256,19 +270,13 @@ export class Handout {
     for (const child of this.#children.values()) child.cursor = 0
   }
 
-  #noteProgress(owner: Child, nowMs: number): void {
-    owner.progressAtMs = nowMs
-    this.#busy.delete(owner)
-    this.#busy.add(owner)
-  }
-
   /** Sent once: others have it by now. */
   #age(piece: Fresh, nowMs: number): void {
     const { owner } = piece
     this.#fresh.delete(piece.number)
     if (owner === undefined) this.#queue[piece.place] = undefined
     else this.#disown(piece, owner, nowMs)
-    this.#old.push(piece.number)
+    this.#old.push({ number: piece.number, atMs: nowMs })
     if (this.#closed && this.#fresh.size === 0) this.#wakeAll()
   }
 
@@ -282,11 +290,13 @@ export class Handout {
     if (owner.owed.size === 0) owner.wake()
   }
 
-  /** Who drew nothing for too long gives its allotment to others. */
+  /** Who asks for nothing gives its allotment to others. */
   #lapse(): void {
     const nowMs = this.#deps.now()
+    if (nowMs - this.#lookedAtMs < LOOK_MS) return
+    this.#lookedAtMs = nowMs
     for (const child of this.#busy) {
-      if (nowMs - child.progressAtMs <= this.#patienceMs) return
+      if (nowMs - child.progressAtMs <= (isWaiting(child) ? STUCK_MS : IDLE_MS)) continue
       this.#giveBack(child)
       child.window = SLOW_WINDOW
       this.#roomy.add(child)
@@ -301,14 +311,12 @@ export class Handout {
     for (const piece of owed) {
       piece.owner = undefined
       piece.returns++
+      // What it drew of it may be lost.
+      piece.unsentBytes = piece.bytes
+      piece.askedBytes = 0
       this.#enqueue(piece)
       if (piece.returns >= MOST_RETURNS) this.#age(piece, nowMs)
     }
-  }
-
-  /** How long a child may draw nothing: it shares the parent's link with the others. */
-  get #patienceMs(): number {
-    return between(LEAST_PATIENCE_MS, PATIENT_TURNS * this.#drawings.gapMs * this.#busy.size, MOST_PATIENCE_MS)
   }
 
   #wakeAll(): void {
@@ -316,22 +324,8 @@ export class Handout {
   }
 }
 
-/** Mean time between things of one kind. */
-class Pace {
-  gapMs = 0
-  #atMs = Number.NaN
-  #count = 0
-
-  note(nowMs: number): void {
-    const gapMs = nowMs - this.#atMs
-    this.#atMs = nowMs
-    // Nobody drew for a long time because nobody was there.
-    if (!(gapMs < LONGEST_GAP_MS)) return
-    this.#count = Math.min(this.#count + 1, MEAN_OF)
-    this.gapMs += (gapMs - this.gapMs) / this.#count
-  }
-}
-
-function between(least: number, value: number, most: number): number {
-  return Math.min(Math.max(value, least), most)
+/** It asked for something that was not sent yet. */
+function isWaiting({ owed }: Child): boolean {
+  for (const { askedBytes } of owed) if (askedBytes > 0) return true
+  return false
 }
