@@ -1,3 +1,4 @@
+import { blockCount } from '#core'
 import type { HeldPiece, StoredTask } from '#storage'
 import { Handout } from './strategy/index.ts'
 
@@ -22,14 +23,14 @@ export class Handouts {
     return made
   }
 
-  /** So many bytes of a piece were sent to some child. */
-  sent(task: StoredTask, number: number, bytes: number): void {
-    this.#tasks.get(task)?.sent(number, bytes)
+  /** So many blocks of a piece were sent to some child. */
+  sent(task: StoredTask, number: number, count: number): void {
+    this.#tasks.get(task)?.sent(number, count)
   }
 
-  /** Somebody asks for so many bytes of a piece. */
-  asked(task: StoredTask, number: number, bytes: number): void {
-    this.#tasks.get(task)?.asked(number, bytes)
+  /** Some child asks for `count` blocks of a piece, from block `first` on. */
+  asked(task: StoredTask, number: number, first: number, count: number): void {
+    this.#tasks.get(task)?.asked(number, first, count)
   }
 }
 
@@ -76,19 +77,19 @@ export class TaskHandout {
     }
   }
 
-  sent(number: number, bytes: number): void {
-    this.#handout.sent(number, bytes)
+  sent(number: number, count: number): void {
+    this.#handout.sent(number, count)
   }
 
-  asked(number: number, bytes: number): void {
-    this.#handout.asked(number, bytes)
+  asked(number: number, first: number, count: number): void {
+    this.#handout.asked(number, first, count)
   }
 
   /** Returns the way to stop. */
   #begin(): () => void {
     const add = (piece: HeldPiece): void => {
       if (isKept(piece)) {
-        this.#handout.add(piece.number, piece.length)
+        this.#handout.add(piece.number, blockCount(piece.length))
         for (const child of this.#children.values()) if (child.wants(piece.number)) child.untold.add(piece.number)
       }
       if (this.#task.complete) this.#handout.close()

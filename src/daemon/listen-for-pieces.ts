@@ -35,14 +35,14 @@ export function listenForPieces(how: PieceListening, deps: ListenForPiecesDeps):
       counts.add('dragonfly_dfdaemon_upload_piece_total')
       counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes)
       const task = store.get(taskId)
-      if (task !== undefined) handouts.sent(task, number, bytes)
+      if (task !== undefined) handouts.sent(task, number, blockCount(bytes))
     },
     find: (taskId, number) => {
       const task = store.get(taskId)
       const piece = task?.piece(number)
       if (task === undefined || piece === undefined) return Promise.resolve(undefined)
       activity.touch()
-      handouts.asked(task, number, piece.length)
+      handouts.asked(task, number, 0, blockCount(piece.length))
       return Promise.resolve({ ...piece, read: (position, target) => task.read(piece.offset + position, target) })
     },
     findBlocks: (taskId, number, first, count) => {
@@ -50,7 +50,7 @@ export function listenForPieces(how: PieceListening, deps: ListenForPiecesDeps):
       const span = task && blocksHere(task, number, first, count)
       if (task === undefined || span === undefined) return Promise.resolve(undefined)
       activity.touch()
-      handouts.asked(task, number, span.length)
+      handouts.asked(task, number, first, count)
       return Promise.resolve({ ...span, read: (position, target) => task.read(span.offset + position, target) })
     },
   })

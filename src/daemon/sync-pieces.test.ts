@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SyncPiecesResponse } from '#api'
-import { fill } from '#core'
+import { blockCount, fill } from '#core'
 import type { StoredTask, TaskStore } from '#storage'
 import { Handouts } from './handouts.ts'
 import { contentOf, metaOf, newReader, PIECE_LENGTH, recordOf, TASK_ID, tempStore } from './swarm-fixture.ts'
@@ -142,7 +142,10 @@ test('pieces read from the origin are told to different children first, and to e
   await readOrigin(parent.task)
   await expect.poll(() => a.told.length + b.told.length).toBe(4)
   expect(a.numbers.filter((number) => b.numbers.includes(number))).toEqual([])
-  for (const { number, length } of [...a.told, ...b.told]) parent.handouts.sent(parent.task, number, length)
+  for (const { number, length } of [...a.told, ...b.told]) {
+    parent.handouts.asked(parent.task, number, 0, blockCount(length))
+    parent.handouts.sent(parent.task, number, blockCount(length))
+  }
   await expect
     .poll(() => [a.numbers.toSorted((a, b) => a - b), b.numbers.toSorted((a, b) => a - b)])
     .toEqual([

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Handout } from './handout.ts'
 
-const PIECE = 4 * 2 ** 20
-const BLOCK = 2 ** 19
+/** Blocks of a piece. */
+const PIECE = 8
 
 /** A parent with children that draw what they are told of. */
 class Desk {
@@ -31,7 +31,7 @@ class Desk {
 
   /** All of it goes out. */
   draw(number: number): void {
-    this.handout.asked(number, PIECE)
+    this.handout.asked(number, 0, PIECE)
     this.handout.sent(number, PIECE)
   }
 
@@ -62,9 +62,10 @@ test('who draws a piece gets the next fresh one, and is woken for it', () => {
   desk.ask('a')
   desk.ask('b')
   desk.nowMs = 500
-  desk.handout.sent(2, PIECE - BLOCK)
+  desk.handout.asked(2, 0, PIECE)
+  desk.handout.sent(2, PIECE - 1)
   expect(desk.woken).toEqual(new Set())
-  desk.handout.sent(2, BLOCK)
+  desk.handout.sent(2, 1)
   expect(desk.woken).toEqual(new Set(['b']))
   expect(desk.ask('b')).toEqual([4])
   expect(desk.ask('a')).toEqual([])
@@ -88,7 +89,7 @@ test('old pieces are told to everybody when they had time to spread, and at once
   ])
   desk.draw(0)
   desk.nowMs = 4999
-  for (const number of [1, 2, 3]) desk.handout.asked(number, PIECE)
+  for (const number of [1, 2, 3]) desk.handout.asked(number, 0, PIECE)
   expect(desk.ask('b')).toEqual([])
   desk.nowMs = 5000
   expect(desk.ask('b')).toEqual([0])
@@ -114,7 +115,7 @@ test('a single fast child is never throttled: its window follows its pace', () =
     // All it knows of in 2 ms each: 2 GiB/s.
     for (const number of open) {
       desk.nowMs += 2
-      desk.handout.sent(number, PIECE)
+      desk.draw(number)
     }
     open = desk.ask('a')
   }
@@ -130,7 +131,7 @@ test('what a child does not ask for within a second is given to another one, at 
   desk.join('b')
   expect(desk.ask('a')).toEqual([2, 3])
   desk.nowMs = 999
-  desk.handout.asked(2, BLOCK)
+  desk.handout.asked(2, 0, 1)
   expect(desk.ask('b')).toEqual([])
   desk.nowMs = 1300
   expect(desk.ask('b')).toEqual([0, 1])
@@ -145,12 +146,12 @@ test('a child that has asked keeps its turn, though the parent is slow to send',
   const ids = range(20).map(String)
   for (const id of ids) desk.join(id)
   const first = ids.map((id) => desk.ask(id)[0] as number)
-  for (const number of first) desk.handout.asked(number, BLOCK)
+  for (const number of first) desk.handout.asked(number, 0, 1)
   // A block each 200 ms: each child has one in four seconds.
   for (let at = 0; at < 60; at++) {
     desk.nowMs += 200
-    desk.handout.sent(first[at % 20] as number, BLOCK)
-    desk.handout.asked(first[at % 20] as number, BLOCK)
+    desk.handout.sent(first[at % 20] as number, 1)
+    desk.handout.asked(first[at % 20] as number, 1 + Math.floor(at / 20), 1)
     desk.ask(ids[(at * 7) % 20] as string)
   }
   expect(ids.map((id) => desk.all(id).length)).toEqual(ids.map(() => 2))
@@ -161,11 +162,25 @@ test('a child that has asked, and takes nothing for half a minute, loses its tur
   desk.add(0)
   desk.join('stuck')
   desk.ask('stuck')
-  desk.handout.asked(0, BLOCK)
-  desk.handout.asked(0, BLOCK)
+  desk.handout.asked(0, 0, 2)
   desk.nowMs = 30_001
   desk.join('a')
   expect(desk.ask('a')).toEqual([0])
+})
+
+test('a block that is sent twice does not stand for one that was not sent', () => {
+  const desk = new Desk()
+  desk.add(0)
+  desk.join('a')
+  desk.ask('a')
+  for (const first of [0, 0, 0, 3]) {
+    desk.handout.asked(0, first, 4)
+    desk.handout.sent(0, 4)
+  }
+  expect(desk.handout.fresh).toBe(1)
+  desk.handout.asked(0, 7, 1)
+  desk.handout.sent(0, 1)
+  expect(desk.handout.fresh).toBe(0)
 })
 
 test('what its owner is slow to draw is told to idle children: to one, and to another one ever later', () => {
@@ -179,8 +194,8 @@ test('what its owner is slow to draw is told to idle children: to one, and to an
   for (let second = 0; second < 8; second++) {
     desk.nowMs += 1000
     for (const number of range(3)) {
-      desk.handout.asked(number, 1024)
-      desk.handout.sent(number, 1024)
+      desk.handout.asked(number, 0, 1)
+      desk.handout.sent(number, 1)
     }
     for (const id of ['a', 'b', 'c']) desk.ask(id)
     counts.push(told() - before)
@@ -257,7 +272,10 @@ test('nobody is told of a piece twice or of one that is not wanted, and in bound
           desk.told.delete(`${one.child}`)
         } else {
           const [number] = desk.told.get(`${one.child}`)?.slice(-1 - one.part) ?? []
-          if (number !== undefined) desk.handout.sent(number, PIECE / 2)
+          if (number !== undefined) {
+            desk.handout.asked(number, one.part * 2, 2)
+            desk.handout.sent(number, 2)
+          }
         }
         askAll()
       }
@@ -290,7 +308,7 @@ test('where nobody is slow, every piece leaves once before any leaves twice', ()
           desk.nowMs += 3
           if (desk.handout.fresh === 0) return
           if (number === undefined || drawn.includes(number)) continue
-          desk.handout.sent(number, PIECE)
+          desk.draw(number)
           drawn.push(number)
         }
         const fresh = todo.flat().filter((number) => !drawn.includes(number))
@@ -311,7 +329,7 @@ test('a thousand children and 2,560 pieces cost microseconds each, and nothing i
       list.push(...desk.ask(`${child}`))
       const number = list.shift()
       desk.nowMs += 1
-      if (number !== undefined) desk.handout.sent(number, PIECE)
+      if (number !== undefined) desk.draw(number)
     }
   }
   expect(desk.handout.fresh).toBe(0)

@@ -36,10 +36,13 @@ const MOST_PASSED = 32
 /** A piece of which the parent's is the only copy, as far as it knows. */
 interface Fresh {
   readonly number: number
-  readonly bytes: number
-  unsentBytes: number
-  /** Asked for, and not yet sent. */
-  askedBytes: number
+  readonly blocks: number
+  /** Blocks that somebody asked for, and how many that are. */
+  asked: Bits
+  askedCount: number
+  sentCount: number
+  /** Blocks that were asked for, and not yet sent; too many where a connection broke. */
+  waiting: number
   owner: Child | undefined
   /** When it became the owner's to draw. */
   sinceMs: number
@@ -127,14 +130,16 @@ export class Handout {
     this.#deal()
   }
 
-  /** A piece of so many bytes is here now, read from the origin. */
-  add(number: number, bytes: number): void {
+  /** A piece of so many blocks is here now, read from the origin. */
+  add(number: number, blocks: number): void {
     if (!this.#known.add(number)) return
     const piece: Fresh = {
       number,
-      bytes,
-      unsentBytes: bytes,
-      askedBytes: 0,
+      blocks,
+      asked: new Bits(blocks),
+      askedCount: 0,
+      sentCount: 0,
+      waiting: 0,
       owner: undefined,
       sinceMs: 0,
       returns: 0,
@@ -151,23 +156,25 @@ export class Handout {
     if (this.#fresh.size === 0) this.#wakeAll()
   }
 
-  /** Somebody asks for so many bytes of a piece. */
-  asked(number: number, bytes: number): void {
+  /** Somebody asks for `count` blocks of a piece, from block `first` on. */
+  asked(number: number, first: number, count: number): void {
     const piece = this.#fresh.get(number)
-    if (piece?.owner === undefined) return
-    piece.askedBytes += bytes
-    piece.owner.progressAtMs = this.#deps.now()
+    if (piece === undefined) return
+    for (let block = first; block < first + count; block++) if (piece.asked.add(block)) piece.askedCount++
+    piece.waiting += count
+    if (piece.owner !== undefined) piece.owner.progressAtMs = this.#deps.now()
   }
 
-  /** So many bytes of a piece went out, to whomever. */
-  sent(number: number, bytes: number): void {
+  /** So many blocks of a piece went out, to whomever. */
+  sent(number: number, count: number): void {
     const nowMs = this.#deps.now()
     const piece = this.#fresh.get(number)
     if (piece === undefined) return
-    piece.unsentBytes -= bytes
-    piece.askedBytes = Math.max(0, piece.askedBytes - bytes)
+    piece.sentCount += count
+    piece.waiting = Math.max(0, piece.waiting - count)
     if (piece.owner !== undefined) piece.owner.progressAtMs = nowMs
-    if (piece.unsentBytes > 0) return
+    // A block may have gone out twice: each has to be asked for at least.
+    if (piece.sentCount < piece.blocks || piece.askedCount < piece.blocks) return
     this.#age(piece, nowMs)
     this.#deal()
   }
@@ -312,8 +319,10 @@ export class Handout {
       piece.owner = undefined
       piece.returns++
       // What it drew of it may be lost.
-      piece.unsentBytes = piece.bytes
-      piece.askedBytes = 0
+      piece.asked = new Bits(piece.blocks)
+      piece.askedCount = 0
+      piece.sentCount = 0
+      piece.waiting = 0
       this.#enqueue(piece)
       if (piece.returns >= MOST_RETURNS) this.#age(piece, nowMs)
     }
@@ -326,6 +335,6 @@ export class Handout {
 
 /** It asked for something that was not sent yet. */
 function isWaiting({ owed }: Child): boolean {
-  for (const { askedBytes } of owed) if (askedBytes > 0) return true
+  for (const { waiting } of owed) if (waiting > 0) return true
   return false
 }
