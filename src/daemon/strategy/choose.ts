@@ -41,7 +41,10 @@ export function chooseRarest(member: Member, choosing: Choosing): number | undef
   return best
 }
 
-/** The rarest of the first open units of some pieces that were begun. */
+/**
+ * The rarest of the first open units of some pieces that were begun. Not what only this member has: other hosts lack it,
+ * too, have begun the same pieces, and would all ask for the same.
+ */
 function chooseStarted(member: Member, { states, units, started }: Choosing): number | undefined {
   let best: number | undefined
   let bestHolders = Number.POSITIVE_INFINITY
@@ -58,7 +61,7 @@ function chooseStarted(member: Member, { states, units, started }: Choosing): nu
       break
     }
   }
-  return best
+  return bestHolders === 1 ? undefined : best
 }
 
 /** The first open unit that it has, for somebody who reads along. */

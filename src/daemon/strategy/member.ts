@@ -39,6 +39,10 @@ export class Member {
   inFlight = 0
   /** Mean bytes per millisecond; 0 before the first answer. */
   rate = 0
+  /** Units in one request. */
+  longestRun = 1
+  /** Units that may be asked of it at once. */
+  #depth = MIN_UNITS
   #lastAnswerMs = 0
   readonly #unitLength: number
 
@@ -48,18 +52,8 @@ export class Member {
     this.#unitLength = unitLength
   }
 
-  /** Units that may be asked of it at once. */
-  get depth(): number {
-    return between(MIN_UNITS, Math.ceil((this.rate * BUSY_MS) / this.#unitLength), MAX_UNITS)
-  }
-
   get hasRoom(): boolean {
-    return !this.stalled && this.inFlight < this.depth
-  }
-
-  /** Units in one request. */
-  get longestRun(): number {
-    return between(1, Math.floor((this.rate * RUN_MS) / this.#unitLength), MAX_RUN)
+    return !this.stalled && this.inFlight < this.#depth
   }
 
   /** It has a unit that is open now. */
@@ -92,6 +86,8 @@ export class Member {
     this.#lastAnswerMs = nowMs
     const rate = ask.bytes / Math.max(ms, 0.1)
     this.rate = this.rate === 0 ? rate : this.rate * (1 - FRESH) + rate * FRESH
+    this.#depth = between(MIN_UNITS, Math.ceil((this.rate * BUSY_MS) / this.#unitLength), MAX_UNITS)
+    this.longestRun = between(1, Math.floor((this.rate * RUN_MS) / this.#unitLength), MAX_RUN)
   }
 }
 

@@ -19,24 +19,23 @@ export interface Run {
 /** Numbers all units of a task, piece by piece. Every piece has the same number of them but the last. */
 export class Units {
   readonly perPiece: number
+  /** All there are; undefined while the content length is unknown. */
+  readonly total: number | undefined
   readonly #shape: Shape
 
   constructor(shape: Shape) {
+    const { contentLength, pieceLength, unitLength } = shape
     this.#shape = shape
-    this.perPiece = Math.ceil(shape.pieceLength / shape.unitLength)
-  }
-
-  /** All there are; undefined while the content length is unknown. */
-  get total(): number | undefined {
-    const { contentLength, pieceLength, unitLength } = this.#shape
-    if (contentLength === undefined) return undefined
+    this.perPiece = Math.ceil(pieceLength / unitLength)
+    if (contentLength === undefined) return
     const whole = Math.floor(contentLength / pieceLength)
-    return whole * this.perPiece + Math.ceil((contentLength - whole * pieceLength) / unitLength)
+    this.total = whole * this.perPiece + Math.ceil((contentLength - whole * pieceLength) / unitLength)
   }
 
   /** Units of a piece, as far as is known. */
   inPiece(piece: number): number {
-    return Math.max(0, Math.min(this.perPiece, (this.total ?? Number.POSITIVE_INFINITY) - piece * this.perPiece))
+    if (this.total === undefined) return this.perPiece
+    return Math.max(0, Math.min(this.perPiece, this.total - piece * this.perPiece))
   }
 
   pieceOf(unit: number): number {

@@ -54,10 +54,39 @@ test('no unit is asked of two members while there are others', () => {
 
 test('of equals, a piece that was begun goes first', () => {
   const { strategy } = make(50)
+  for (const id of ['a', 'b']) {
+    strategy.join(id, { givesUnits: true })
+    for (let piece = 0; piece < 50; piece++) strategy.has(id, piece, 'all')
+  }
+  strategy.got(31, some(0, 1, 2))
+  expect(strategy.next('a')).toMatchObject({ piece: 31 })
+})
+
+test('of what only one member has, hosts that began the same piece ask for different units', () => {
+  const { strategy } = make(50)
   strategy.join('a', { givesUnits: true })
   for (let piece = 0; piece < 50; piece++) strategy.has('a', piece, 'all')
   strategy.got(31, some(0, 1, 2))
-  expect(strategy.next('a')).toMatchObject({ piece: 31 })
+  const asked = new Set<number>()
+  for (let host = 0; host < 20; host++) {
+    const ask = strategy.next('a')
+    if (ask === undefined) throw new Error('nothing was asked')
+    asked.add(ask.piece)
+    strategy.failed(ask)
+  }
+  expect(asked.size).toBeGreaterThan(5)
+})
+
+test('one unit can be told by its index', () => {
+  const { strategy } = make(2)
+  strategy.join('a', { givesUnits: true })
+  strategy.has('a', 1, 3)
+  strategy.has('a', 1, 8)
+  strategy.got(0, 7)
+  expect(strategy.missing).toBe(15)
+  expect(all(strategy, 'a')).toMatchObject([{ piece: 1, first: 3, count: 1 }])
+  for (let index = 0; index < 8; index++) strategy.got(0, index)
+  expect(strategy.missing).toBe(8)
 })
 
 test('who reads along gets the first missing unit, whatever is rare', () => {

@@ -13,8 +13,10 @@ export interface StrategyDeps {
   inOrder(): boolean
 }
 
-/** Which units of a piece: those set, or all of them. */
-export type Which = { has(index: number): boolean } | 'all'
+/** Which units of a piece: those set, one by its index, or all of them. */
+export type Which = { has(index: number): boolean } | number | 'all'
+
+const NONE: readonly Ask[] = []
 
 /**
  * Decides what to ask of whom, for one peer that fetches a task from several. Knows nothing of connections or disks:
@@ -90,6 +92,7 @@ export class Strategy {
   got(piece: number, which: Which): void {
     const first = piece * this.#units.perPiece
     const count = this.#units.inPiece(piece)
+    if (typeof which === 'number') return this.#gotOne(piece, first, which, count)
     let left = 0
     for (let index = 0; index < count; index++) {
       if (which === 'all' || which.has(index)) this.#states.got(first + index)
@@ -97,6 +100,16 @@ export class Strategy {
     }
     if (left === 0) this.#started.delete(piece)
     else this.#started.add(piece)
+  }
+
+  #gotOne(piece: number, first: number, index: number, count: number): void {
+    if (index >= count || !this.#states.got(first + index)) return
+    for (let other = 0; other < count; other++) {
+      if (this.#states.isHere(first + other)) continue
+      this.#started.add(piece)
+      return
+    }
+    this.#started.delete(piece)
   }
 
   /** Somebody more can be asked. `givesUnits`: for single units too, not only for whole pieces. */
@@ -121,13 +134,19 @@ export class Strategy {
     const first = piece * this.#units.perPiece
     const count = this.#units.inPiece(piece)
     this.#states.grow(first + count)
-    for (let index = 0; index < count; index++) {
-      const unit = first + index
-      if (which !== 'all' && !which.has(index)) continue
-      if (!member.units.add(unit)) continue
-      this.#states.addHolders(unit, 1)
-      if (this.#states.isOpen(unit)) member.canUse(unit)
+    if (typeof which === 'number') {
+      if (which < count) this.#hasOne(member, first + which)
+      return
     }
+    for (let index = 0; index < count; index++) {
+      if (which === 'all' || which.has(index)) this.#hasOne(member, first + index)
+    }
+  }
+
+  #hasOne(member: Member, unit: number): void {
+    if (!member.units.add(unit)) return
+    this.#states.addHolders(unit, 1)
+    if (this.#states.isOpen(unit)) member.canUse(unit)
   }
 
   /** A member does not have a piece after all. */
@@ -204,7 +223,8 @@ export class Strategy {
   }
 
   /** Asks of which everything is here by now: to be called off, and told as `failed`. */
-  needless(): Ask[] {
+  needless(): readonly Ask[] {
+    if (this.#contested.size === 0) return NONE
     return [...this.#contested].filter((ask) => {
       const first = ask.piece * this.#units.perPiece + ask.first
       for (let unit = first; unit < first + ask.count; unit++) if (!this.#states.isHere(unit)) return false
@@ -236,11 +256,12 @@ export class Strategy {
 
   #begin(member: Member, run: Run): Ask {
     const bytes = this.#units.bytesOf(run)
-    const ask: Ask = { ...run, member: member.id, bytes, askedAtMs: this.#deps.now() }
+    const { piece, first, count } = run
+    const ask: Ask = { piece, first, count, member: member.id, bytes, askedAtMs: this.#deps.now() }
     member.began(ask)
-    const first = run.piece * this.#units.perPiece + run.first
-    for (let unit = first; unit < first + run.count; unit++) this.#states.ask(unit)
-    this.#started.add(run.piece)
+    const start = piece * this.#units.perPiece
+    for (let unit = start + first; unit < start + first + count; unit++) this.#states.ask(unit)
+    this.#started.add(piece)
     return ask
   }
 
