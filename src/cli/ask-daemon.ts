@@ -1,23 +1,27 @@
-import { Download, type DownloadTaskResponse, downloadClient, openChannel, TrafficType } from '#api'
+import type { Socket } from 'node:net'
+import { Download, type DownloadTaskResponse, TrafficType } from '#api'
 import { Failure, formatDigest, formatRangeRequest } from '#core'
+import { DaemonCall } from './daemon-call/daemon-call.ts'
 import type { Order } from './order.ts'
 import type { Onlooker, Outcome, Traffic } from './outcome.ts'
 
 export interface AskOptions {
-  readonly socket: string
+  /** Connected to the daemon; it is closed in the end. */
+  readonly connection: Socket
+  /** How messages name the daemon. */
+  readonly name: string
   readonly onlooker: Onlooker
   /** Takes the bytes in order, for an order without an output. */
   readonly write: (bytes: Uint8Array) => Promise<void>
 }
 
 /**
- * Has the daemon bring the file. Fails with the daemon's own failure, or with `daemon.unavailable` when nobody listens
- * on the socket or the daemon goes away in the middle.
+ * Has the daemon bring the file. Fails with the daemon's own failure, or with `daemon.unavailable` when it goes away in
+ * the middle.
  */
 export async function askDaemon(order: Order, options: AskOptions, signal: AbortSignal): Promise<Outcome> {
-  await using channel = openChannel(`unix:${options.socket}`, { unavailable: 'daemon.unavailable' })
-  const client = downloadClient(channel)
-  for await (const message of client.downloadTask({ download: wishOf(order) }, { signal })) {
+  using call = new DaemonCall(options.connection, options.name, { download: wishOf(order) })
+  for await (const message of call.responses(signal)) {
     await take(message, options)
     if (message.summary !== undefined) return outcomeOf(message, message.summary)
   }

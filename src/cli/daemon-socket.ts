@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 
 const CONNECT_MS = 1000
@@ -8,16 +8,26 @@ export function socketPath(workhome: string): string {
   return join(workhome, 'daemon.sock')
 }
 
-/** Whether somebody listens on the socket. A daemon listens there when everything else of it is ready. */
-export function isDaemonUp(socket: string): Promise<boolean> {
+/** A connection to who listens on the socket; undefined when nobody does. A daemon listens when everything else of it is ready. */
+export function connectTo(socket: string): Promise<Socket | undefined> {
   return new Promise((resolve) => {
-    const connection = connect({ path: socket, timeout: CONNECT_MS })
+    const connection = connect({ path: socket })
     const tell = (up: boolean): void => {
-      connection.destroy()
-      resolve(up)
+      clearTimeout(timer)
+      if (up) connection.off('error', refused)
+      else connection.destroy()
+      resolve(up ? connection : undefined)
     }
+    const refused = (): void => tell(false)
+    const timer = setTimeout(refused, CONNECT_MS)
+    connection.on('error', refused)
     connection.once('connect', () => tell(true))
-    connection.once('timeout', () => tell(false))
-    connection.once('error', () => tell(false))
   })
+}
+
+/** Whether somebody listens on the socket. */
+export async function isDaemonUp(socket: string): Promise<boolean> {
+  const connection = await connectTo(socket)
+  connection?.destroy()
+  return connection !== undefined
 }

@@ -1,6 +1,6 @@
 import { Failure } from '#core'
 import { askDaemon, type AskOptions } from './ask-daemon.ts'
-import { isDaemonUp, socketPath } from './daemon-socket.ts'
+import { connectTo, isDaemonUp, socketPath } from './daemon-socket.ts'
 import type { Order } from './order.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -15,12 +15,16 @@ export async function throughDaemon(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const socket = socketPath(order.directories.workhome)
-  const ask = { onlooker: options.onlooker, write: options.write, socket }
-  const isUp = (): Promise<boolean> => isDaemonUp(socket)
-  const how = (await isUp()) ? 'was up' : await wake(order, isUp, signal)
+  let connection = await connectTo(socket)
+  let how: 'started' | 'was up' = 'was up'
+  if (connection === undefined) {
+    how = await wake(order, () => isDaemonUp(socket), signal)
+    connection = await connectTo(socket)
+  }
+  if (connection === undefined) throw new Failure('daemon.unavailable', `nobody listens on ${socket} any more`)
   if (how === 'was up' && tellsDaemon(order))
     options.warn('a daemon runs already: --scheduler, --config and --plugin-… are for one that is started')
-  return askDaemon(order, ask, signal)
+  return askDaemon(order, { ...options, connection, name: `unix:${socket}` }, signal)
 }
 
 async function wake(order: Order, isUp: () => Promise<boolean>, signal: AbortSignal): Promise<'started' | 'was up'> {
