@@ -62,6 +62,12 @@ class Store {
         this.#listeners.add(listener)
         return () => this.#listeners.delete(listener)
       },
+      pieces: () =>
+        Array.from({ length: holdings.shape.pieceCount }, (_, number) => ({ number })).filter(({ number }) =>
+          holdings.has(number),
+        ),
+      blocks: () => undefined,
+      onBlocks: () => () => undefined,
       write: ({ first, from }: { first: number; from: { parentId: string } }) => this.#writer(first, from.parentId),
     } as unknown as Task
   }
@@ -72,7 +78,7 @@ class Store {
       end: () => {
         this.#taker.holdings.hold(number)
         this.#deps.held(number, parentId, this.#deps.clock.now() - startedAtMs)
-        for (const tell of this.#listeners) tell(HELD as never)
+        for (const tell of this.#listeners) tell({ number } as never)
         return Promise.resolve()
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -103,6 +109,9 @@ function linkOf(taker: Giver, deps: GatherDeps): ParentLink {
         else if (giver.holdings.complete) return
         else await change(giver, signal)
       }
+    },
+    openBlocks: () => {
+      throw new Error('these givers tell of no blocks')
     },
     async fetch({ number, ip }, _sink, signal) {
       const giver = givers.get(ip)
