@@ -15,11 +15,12 @@ import {
 import { memoryAndCpu } from './memory.ts'
 import { isolatedPlugin } from './plugin.ts'
 import { sectionOf, writeReadme } from './readme.ts'
+import { schedulerLoad } from './scheduler.ts'
 import { sizeLadder } from './sizes.ts'
 import { CONTENDER_NAMES, shapedSwarm } from './swarm/swarm.ts'
 
 const MiB = 2 ** 20
-const USAGE = `npm run bench -- [origin] [seed] [sizes] [memory] [plugin] [swarm] [--runs N] [--size MiB] [--json FILE] [--plots DIR] [--check]
+const USAGE = `npm run bench -- [origin] [seed] [sizes] [scheduler] [memory] [plugin] [swarm] [--runs N] [--size MiB] [--json FILE] [--plots DIR] [--check]
 
   --runs     measured runs of each case (5)
   --size     length of the file in MiB (1024; swarm 256, memory 10240)
@@ -64,6 +65,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
   seed: () => dfgetFromSeed(common(1024)),
   sizes: () => sizeLadder(common(0)),
   memory: () => memoryAndCpu(common(10 * 1024)),
+  scheduler: () => schedulerLoad(common(0)),
   plugin: () => isolatedPlugin(common(1024)),
   swarm: () =>
     shapedSwarm({

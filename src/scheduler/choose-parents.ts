@@ -1,7 +1,7 @@
 import type { ParentLimits } from './find-parents.ts'
 import { crosses } from './swarm/editions.ts'
 import type { Edition, Peer } from './swarm/model.ts'
-import { isRoot, isRooted, leadsToRoot } from './swarm/rooted.ts'
+import { isRoot, isRooted, leadsToRoot, type Searched } from './swarm/rooted.ts'
 
 /** For whom parents are chosen. */
 export interface Choice {
@@ -34,8 +34,11 @@ export function choose(
   const want = wanted(child, limits)
   const able = oneByHost(ranked)
   const picks = how === 'spread' ? spread(able, child, edition, want) : able.slice(0, want)
-  if (!isRooted(child) && !picks.some(leadsToRoot)) {
-    const way = wayOut(able, child) ?? wayOut(sample, child) ?? sample.find((peer) => edition.roots.has(peer))
+  const searched: Searched = new Set()
+  if (!isRooted(child, searched) && !picks.some((pick) => leadsToRoot(pick, searched))) {
+    const leads = (peer: Peer): boolean => leadsToRoot(peer, searched)
+    const way =
+      wayOut(able, child, leads) ?? wayOut(sample, child, leads) ?? sample.find((peer) => edition.roots.has(peer))
     if (way === undefined) return []
     if (picks.length >= Math.max(want, 1)) picks.pop()
     if (!picks.includes(way)) picks.push(way)
@@ -45,8 +48,8 @@ export function choose(
 }
 
 /** The best one that leads to a root, of the own data centre if there is one. */
-function wayOut(peers: readonly Peer[], child: Peer): Peer | undefined {
-  return peers.find((peer) => !crosses(peer, child) && leadsToRoot(peer)) ?? peers.find(leadsToRoot)
+function wayOut(peers: readonly Peer[], child: Peer, leads: (peer: Peer) => boolean): Peer | undefined {
+  return peers.find((peer) => !crosses(peer, child) && leads(peer)) ?? peers.find(leads)
 }
 
 /** One that holds or reads everything if the child knows none, few of other data centres, and the best of the others. */

@@ -3,7 +3,7 @@ import { hasProof, isSlow, rankParents } from './rank-parents.ts'
 import { covers, crosses, isBanned } from './swarm/editions.ts'
 import { hasRoom, isSuspect } from './swarm/hosts.ts'
 import type { Edition, Host, Peer } from './swarm/model.ts'
-import { isRoot, isRooted, leadsToRoot } from './swarm/rooted.ts'
+import { isRoot, isRooted, leadsToRoot, type Searched } from './swarm/rooted.ts'
 
 export interface ParentLimits {
   /** Parents named to a child that has none; one that has some is named up to twice as many. */
@@ -27,6 +27,8 @@ export interface FoundParents {
 
 /** So many are looked at, at most, for one child: who is not found among them is found at the next look. */
 const MOST_LOOKS = 512
+/** And no more than so many times the sample, where it is not a matter of getting anything at all. */
+const LOOKS_FOR_ONE = 4
 /** Of those of other data centres no more are ranked, as long as there are others. */
 const SHARE_ACROSS = 1 / 3
 /** So many of those that hold or read everything are put into a sample before anybody else. */
@@ -92,13 +94,14 @@ class Search {
   /** Roots that have enough children. */
   readonly #spare: Peer[] = []
   readonly #limits: ParentLimits
+  readonly #searched: Searched = new Set()
   #across = 0
 
   constructor(child: Peer, edition: Edition, limits: ParentLimits, random: () => number) {
     this.#child = child
     this.#edition = edition
     this.#limits = limits
-    this.#rooted = isRooted(child)
+    this.#rooted = isRooted(child, this.#searched)
     this.#seen = new Set()
     for (const { host } of child.parents) this.#seen.add(host)
     const most = limits.filterParentLimit
@@ -110,7 +113,7 @@ class Search {
   /** The weak ones as well, and first of all those from which something could come. */
   #lastHopes(most: number): Peer[] {
     const ways = [...this.#weak, ...this.#far, ...this.#spare].filter(
-      (peer) => leadsToRoot(peer) || this.#edition.roots.has(peer),
+      (peer) => leadsToRoot(peer, this.#searched) || this.#edition.roots.has(peer),
     )
     return [...new Set([...ways, ...this.#good, ...this.#weak])].slice(0, most)
   }
@@ -121,23 +124,26 @@ class Search {
     if (this.#child.parents.find(isRoot) === undefined) {
       for (const root of first(roots.shuffled(random), Math.min(ROOTS_IN_SAMPLE, most))) this.#consider(root, true)
     }
+    let looks = 0
     for (const parent of first(offering.shuffled(random), MOST_LOOKS)) {
       const enough = this.#good.length >= most
-      if (enough && this.#rooted) return
-      const leads = !this.#rooted && leadsToRoot(parent)
+      if (this.#rooted && (enough || ++looks > LOOKS_FOR_ONE * most)) return
+      const leads = !this.#rooted && leadsToRoot(parent, this.#searched)
       if (enough && leads && !crosses(parent, this.#child)) this.#good.pop() // it takes the place, should it do
       if (this.#good.length < most) this.#consider(parent, leads)
     }
   }
 
   #consider(parent: Peer, leads: boolean): void {
+    const far = crosses(parent, this.#child)
+    if (far && !leads && this.#far.length >= this.#limits.filterParentLimit) return
     if (this.#seen.has(parent) || this.#seen.has(parent.host)) return
     this.#seen.add(parent)
     if (!isAcceptable(parent, this.#child, this.#edition)) return
     if (!hasRoom(parent.host)) this.busy ||= leads
     else if (isSlow(parent) || isSuspect(parent.host)) this.#weak.push(parent)
     else if (parent.children.size >= this.#limits.firstHandLimit && isRoot(parent)) this.#spare.push(parent)
-    else if (!crosses(parent, this.#child)) {
+    else if (!far) {
       this.#good.push(parent)
       this.#rooted ||= leads
     } else if (this.#across < this.#limits.filterParentLimit * SHARE_ACROSS) {

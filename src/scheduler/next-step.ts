@@ -5,7 +5,7 @@ import { isBelieved, nextSeed, pendingRun, usableSeeds } from './seeds.ts'
 import { covers, isBanned, isFresh, isReading, latestEdition } from './swarm/editions.ts'
 import { isSuspect } from './swarm/hosts.ts'
 import type { Edition, Host, Peer } from './swarm/model.ts'
-import { isRooted } from './swarm/rooted.ts'
+import { isRooted, type Searched } from './swarm/rooted.ts'
 import { isLive } from './swarm/states.ts'
 
 /** What is to be done for a child that has no parents. */
@@ -133,9 +133,11 @@ function hasQuota(child: Peer, edition: Edition, most: number): boolean {
 
 /** Another peer that nothing reaches any more has more pieces in hand: it would read less of the origin than this child. */
 function hasBetterReader(child: Peer, edition: Edition): boolean {
+  const searched: Searched = new Set()
   for (const peer of edition.peers) {
     const may = peer.connected && peer.state === 'running' && !peer.sourceForbidden && peer !== child
-    if (may && peer.pieces.size > child.pieces.size && covers(peer.range, child.range) && !isRooted(peer)) return true
+    if (may && peer.pieces.size > child.pieces.size && covers(peer.range, child.range) && !isRooted(peer, searched))
+      return true
   }
   return false
 }

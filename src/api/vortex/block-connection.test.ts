@@ -215,10 +215,15 @@ describe('a request whose signal ends it', () => {
 
   test('with all others, in the middle of its answer, opens no other connection for them', async () => {
     let connections = 0
-    const port = await rawParent((socket) => {
+    const server = net.createServer((socket) => {
       connections += 1
+      socket.on('error', () => undefined)
       socket.write(answerOf(thirteen).subarray(0, 10))
     })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    atEnd(() => server.close())
+    const { port } = server.address() as net.AddressInfo
     const { connection } = open(port)
     const abort = new AbortController()
     const sink = eager(13)

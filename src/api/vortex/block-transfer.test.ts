@@ -224,7 +224,8 @@ describe('a child that asks for blocks', () => {
 
   test('and ends its side is answered all the same', async () => {
     const content = randomBytes(1000)
-    const server = await serveBlocks([], { findBlocks: () => sleep(100, pieceOf(content)) }) // its end is here by then
+    const findBlocks = (): Promise<ServedBlocks> => sleep(100, pieceOf(content)) // its end is here by then
+    const server = await serveBlocks([], { findBlocks, keepIdleMs: 3_600_000 })
     const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => chunks.push(chunk))
