@@ -17,6 +17,8 @@ export class PieceTelling implements Disposable {
   readonly #recorded = new Set<number>()
   readonly #forget: (() => void)[]
   #wholePieces = false
+  /** Somebody called since the last look, maybe while nobody waited. */
+  #woken = false
   #wake = (): void => undefined
   readonly #child: HandoutChild | undefined
 
@@ -63,6 +65,7 @@ export class PieceTelling implements Disposable {
   /** Pieces to tell of now. */
   take(): number[] {
     for (const number of this.#child?.next() ?? []) if (this.#wants(number)) this.#news.add(number)
+    this.#woken = false
     const numbers = [...this.#news]
     this.#news.clear()
     this.#wholePieces = false
@@ -94,12 +97,13 @@ export class PieceTelling implements Disposable {
   }
 
   wake(): void {
+    this.#woken = true
     this.#wake()
   }
 
   /** Resolves when there may be something to tell, at the latest after half a second. */
   async news(): Promise<void> {
-    if (this.#news.size > 0) return
+    if (this.#news.size > 0 || this.#woken) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, CHECK_MS)
       this.#wake = () => {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { SyncPiecesResponse } from '#api'
 import { blockCount, fill } from '#core'
 import type { StoredTask, TaskStore } from '#storage'
@@ -31,7 +31,7 @@ async function parentOf(bytes: Buffer = content) {
     port: 4005,
     sent: (length: number) => void (state.sentAlong += length),
   }
-  const child = ({ speaksBlocks = true, inOrder = false, numbers }: Asking = {}) => {
+  const ask = ({ speaksBlocks = true, inOrder = false, numbers }: Asking = {}) => {
     const request = {
       hostId: 'child',
       taskId: TASK_ID,
@@ -41,12 +41,14 @@ async function parentOf(bytes: Buffer = content) {
       speaksBlocks,
       inOrder,
     }
-    return new Child(syncPieces(request, deps, over.signal))
+    return syncPieces(request, deps, over.signal)
   }
+  const child = (asking?: Asking) => new Child(ask(asking))
   return {
     task,
     handouts,
     state,
+    ask,
     child,
     async [Symbol.asyncDispose]() {
       over.abort()
@@ -155,12 +157,29 @@ test('pieces read from the origin are told to different children first, and to e
   await expect.poll(() => a.over && b.over).toBe(true)
 })
 
+test("what becomes a child's to fetch while it takes other news is told next, and not when somebody looks again", async () => {
+  await using parent = await parentOf()
+  await readOrigin(parent.task)
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  try {
+    const news = parent.ask()
+    const next = async (): Promise<number | undefined> => (await news.next()).value?.number
+    expect(await next()).toBe(0)
+    parent.handouts.asked(parent.task, 0, 0, 8)
+    parent.handouts.sent(parent.task, 0, 8)
+    expect(await next()).toBe(1)
+    expect(await next()).toBe(2)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
 test('a child that reads along is told everything at once', async () => {
   await using parent = await parentOf()
   parent.child()
   const reader = parent.child({ inOrder: true })
   await readOrigin(parent.task)
-  await expect.poll(() => reader.numbers).toEqual([0, 1, 2, 3])
+  await expect.poll(() => reader.numbers.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3])
 })
 
 test('what one child does not draw is told to the others', async () => {
