@@ -182,6 +182,30 @@ test.each([
   await expect(collect(await call())).rejects.toMatchObject({ code: 'daemon.unavailable' })
 })
 
+test('headers in ever more pieces are refused early, though there is nothing in the pieces', async () => {
+  const nothing = Buffer.concat(Array.from({ length: 10_000 }, () => frame(FRAME.CONTINUATION, 0, 1)))
+  await saying((socket) => socket.end(Buffer.concat([headers(0, '88'), nothing])))
+  await expect(collect(await call())).rejects.toThrow('its headers are too large')
+})
+
+const zeros = Buffer.alloc(16_000)
+test.each([
+  ['messages of nothing', frame(FRAME.DATA, 0, 1, zeros)],
+  ['large messages', frame(FRAME.DATA, 0, 1, Buffer.concat([Buffer.from('0000003e7b', 'hex'), zeros.subarray(5)]))],
+])('a daemon that sends more %s than it was let is hung up on, though nobody takes them', async (_, data) => {
+  let over = false
+  await saying((socket) => {
+    const flood = (): void => {
+      while (!over && socket.write(data));
+    }
+    socket.resume().on('close', () => (over = true))
+    socket.on('drain', flood)
+    flood()
+  })
+  using _nobodyTakesThem = await call()
+  await vi.waitFor(() => expect(over).toBe(true), { timeout: 4000 })
+})
+
 test('whatever a server says, the call ends when it does', async () => {
   let said = Buffer.alloc(0)
   await saying((socket) => void socket.end(said))

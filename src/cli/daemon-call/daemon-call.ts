@@ -7,6 +7,7 @@ import {
   type Frame,
   FrameCutter,
   frame,
+  HEAD_BYTES,
   LARGEST_PAYLOAD_BYTES,
   settings,
   unpadded,
@@ -24,9 +25,12 @@ const FIRST_WINDOW = 65_535
 const WINDOW = 2 ** 20
 /** More is not asked for while so much waits to be taken. */
 const WAITING_BYTES = 2 ** 20
+/** What a message that waits takes beside its bytes, about. */
+const MESSAGE_BYTES = 256
 /** Bytes that were used up before the other side is given them back. */
 const OWED_BYTES = 256 * 1024
 const HEADERS_TIMEOUT_MS = 10_000
+/** With the heads of their frames: frames of nothing have an end, too. */
 const MOST_HEADER_BYTES = 64 * 1024
 
 /**
@@ -44,6 +48,7 @@ export class DaemonCall implements Disposable {
   #owed = 0
   /** Headers that come in several frames, and whether the answer ends with them. */
   #block: Buffer[] = []
+  #blockBytes = 0
   #lastBlock = false
   #headers: Record<string, string> | undefined
   /** What is left of the question, and how much of it the daemon takes: of the call, and of the connection. */
@@ -92,7 +97,7 @@ export class DaemonCall implements Disposable {
   }
 
   #taken(bytes: Uint8Array): DownloadTaskResponse {
-    this.#waitingBytes -= bytes.length
+    this.#waitingBytes -= bytes.length + MESSAGE_BYTES
     this.#giveBack()
     try {
       return METHOD.response.decode(bytes)
@@ -158,9 +163,10 @@ export class DaemonCall implements Disposable {
 
   #takeData(one: Frame): void {
     this.#owed += one.payload.length
+    if (this.#owed > WINDOW) throw new Error('it sent more than it was let')
     for (const message of this.#messages.push(unpadded(one))) {
       this.#waiting.push(message)
-      this.#waitingBytes += message.length
+      this.#waitingBytes += message.length + MESSAGE_BYTES
     }
     if ((one.flags & FLAG.END_STREAM) !== 0) throw new Error('it ended the answer without a word why')
     this.#giveBack()
@@ -169,12 +175,12 @@ export class DaemonCall implements Disposable {
   #takeHeaders(part: Buffer, flags: number): void {
     if (this.#block.length === 0) this.#lastBlock = (flags & FLAG.END_STREAM) !== 0
     this.#block.push(part)
-    if (this.#block.reduce((sum, { length }) => sum + length, 0) > MOST_HEADER_BYTES) {
-      throw new Error('its headers are too large')
-    }
+    this.#blockBytes += HEAD_BYTES + part.length
+    if (this.#blockBytes > MOST_HEADER_BYTES) throw new Error('its headers are too large')
     if ((flags & FLAG.END_HEADERS) === 0) return
     const fields = decodeFields(Buffer.concat(this.#block))
     this.#block = []
+    this.#blockBytes = 0
     clearTimeout(this.#patience)
     this.#headers ??= fields
     if (this.#lastBlock) this.#ended(fields)

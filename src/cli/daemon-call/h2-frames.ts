@@ -13,7 +13,7 @@ export const FRAME = {
 
 export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const
 
-const HEAD_BYTES = 9
+export const HEAD_BYTES = 9
 /** What a peer may send that was not told otherwise. */
 export const LARGEST_PAYLOAD_BYTES = 16_384
 
