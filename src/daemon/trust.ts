@@ -68,6 +68,8 @@ function newPem(): string {
 /** Believes records of named signers, and nobody else. */
 export class RecordChecker {
   readonly #keys = new Map<string, KeyObject[]>()
+  /** With how many keys of their signers records were refused: liars shall not have them checked again and again. */
+  readonly #refused = new WeakMap<PieceRecord, number>()
 
   /** Hosts whose signature counts from now on; who once counted keeps counting for this version of the task. */
   trust(signers: readonly Signer[]): void {
@@ -89,7 +91,11 @@ export class RecordChecker {
   believes(record: PieceRecord): boolean {
     if (record.blocks.length !== blockCount(record.length) * 32 || record.signature.length !== 64) return false
     const keys = this.#keys.get(record.signer) ?? []
+    const tried = this.#refused.get(record) ?? 0
+    if (tried === keys.length) return false
     const bytes = recordBytes(record)
-    return keys.some((key) => verify(null, bytes, key, record.signature))
+    const believed = keys.slice(tried).some((key) => verify(null, bytes, key, record.signature))
+    if (!believed) this.#refused.set(record, keys.length)
+    return believed
   }
 }
