@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Download, DownloadTaskResponse, downloadService, type GrpcServer, implement, serveGrpc } from '#api'
+import { Download, DownloadTaskResponse, downloadService, type GrpcServer, framed, implement, serveGrpc } from '#api'
 import { Failure } from '#core'
 import { connectTo } from '../daemon-socket.ts'
 import { DaemonCall } from './daemon-call.ts'
-import { FRAME, FLAG, frame, settings } from './h2-frames.ts'
+import { FLAG, FRAME, FrameCutter, frame, settings } from './h2-frames.ts'
 
 type Asked = Parameters<Parameters<typeof implement<typeof downloadService>>[1]['downloadTask'] & object>[0]
 
@@ -186,6 +186,48 @@ test('headers in ever more pieces are refused early, though there is nothing in 
   const nothing = Buffer.concat(Array.from({ length: 10_000 }, () => frame(FRAME.CONTINUATION, 0, 1)))
   await saying((socket) => socket.end(Buffer.concat([headers(0, '88'), nothing])))
   await expect(collect(await call())).rejects.toThrow('its headers are too large')
+})
+
+const plain = (fields: string[]): string =>
+  fields.map((text) => `${lengthOf(text)}${Buffer.from(text).toString('hex')}`).join('')
+const lengthOf = (text: string): string => text.length.toString(16).padStart(2, '0')
+const wellEnded = headers(FLAG.END_HEADERS | FLAG.END_STREAM, `00${plain(['grpc-status', '0'])}`)
+
+test('a daemon that takes no more calls still answers the one it has', async () => {
+  const goaway = frame(FRAME.GOAWAY, 0, 0, Buffer.from('0000000100000000', 'hex'))
+  const answer = frame(FRAME.DATA, 0, 1, framed(DownloadTaskResponse.encode(message('mine')).finish()))
+  await saying((socket) => socket.end(Buffer.concat([goaway, headers(FLAG.END_HEADERS, '88'), answer, wellEnded])))
+  expect(await collect(await call())).toMatchObject([{ taskId: 'mine' }])
+})
+
+test('of a question the daemon is sent what it takes, also when that becomes less', async () => {
+  const more = (stream: number, bytes: number): Buffer =>
+    frame(FRAME.WINDOW_UPDATE, 0, stream, Buffer.from(bytes.toString(16).padStart(8, '0'), 'hex'))
+  const cutter = new FrameCutter()
+  const steps: number[] = []
+  let sent = 0
+  await saying((socket) => {
+    const step = (...frames: Buffer[]): void => {
+      steps.push(sent)
+      socket.write(Buffer.concat(frames))
+    }
+    socket.on('data', (chunk) => {
+      const hello = sent === 0 && chunk.indexOf('PRI') === 0
+      for (const { type, flags, payload } of cutter.push(hello ? chunk.subarray(24) : chunk)) {
+        if (type === FRAME.PING) step(more(1, 65_535))
+        if (type !== FRAME.DATA) continue
+        sent += payload.length
+        if ((flags & FLAG.END_STREAM) !== 0) socket.end(Buffer.concat([headers(FLAG.END_HEADERS, '88'), wellEnded]))
+        // With what it was let at first it has sent too much by now; its answer to the ping tells that it knows.
+        else if (sent === 65_535)
+          step(settings({ 4: 0 }), more(0, 200_000), more(1, 10_000), frame(FRAME.PING, 0, 0, Buffer.alloc(8)))
+        else if (sent === 75_535) step(more(1, 200_000))
+      }
+    })
+  })
+  expect(await collect(await call({ 'x-long': 'y'.repeat(100_000) }))).toEqual([])
+  expect(steps).toEqual([65_535, 65_535, 75_535])
+  expect(sent).toBeGreaterThan(100_000)
 })
 
 const zeros = Buffer.alloc(16_000)
