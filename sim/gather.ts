@@ -1,10 +1,9 @@
-import { type Parent, pickPiece } from '#daemon'
+import { type Ask, type Parent, Strategy } from '#daemon'
 import type { Clock, Timer } from './clock.ts'
 import type { Holdings } from './holdings.ts'
 import type { Machine, Wires } from './links.ts'
-import { OpenPieces } from './open-pieces.ts'
+import { MemberModel } from './member-model.ts'
 import type { Random } from './random.ts'
-import { Transfer } from './transfer.ts'
 
 /** Who can be asked for pieces. */
 export interface Giver {
@@ -16,9 +15,8 @@ export interface GatherDeps {
   readonly clock: Clock
   readonly wires: Wires
   readonly random: Random
+  /** Parents that are asked at the same time. */
   readonly concurrentPieces: number
-  /** Times the latency that pass between asking for a piece and the giver's first byte leaving. */
-  readonly askingLatencies: number
   giverOf(parent: Parent): Giver | undefined
   held(number: number, parentId: string, costMs: number): void
   failed(number: number, parentId: string): void
@@ -26,32 +24,12 @@ export interface GatherDeps {
   refresh(signal: AbortSignal): Promise<readonly Parent[] | undefined>
 }
 
-/** What follows restates src/daemon/round.ts, whose decisions cannot be had apart from its sockets and its store. */
-const BUSY_MS = 200
-const MAX_SLOTS = 4
-const FIRST_REFRESH_MS = 300
+/** What follows restates src/daemon/round.ts, whose loop cannot be had apart from its promises and its store. */
+const FIRST_REFRESH_MS = 100
 const LAST_REFRESH_MS = 10_000
-const MAX_MEMBERS = 12
+const MAX_MEMBERS = 24
+const LOOK_AGAIN_MS = 100
 const PATIENCE_MS = 60_000
-/** A new stream for what a parent has: TCP, HTTP/2 and the request, and the way back. */
-const LISTEN_LATENCIES = 4
-/** Of the rarest pieces that somebody free has, so many at most are put before `pickPiece`, which draws among them. */
-const CANDIDATES = 8
-
-interface Member {
-  readonly id: string
-  readonly giver: Giver
-  /** Its bit in the sets of holders. */
-  readonly bit: number
-  readonly latencyMs: number
-  readonly listensFromMs: number
-  /** How many of the giver's offers were read. */
-  read: number
-  inFlight: number
-  rate: number
-  slots: number
-  readonly forget: readonly (() => void)[]
-}
 
 /** Fetches the missing pieces from parents until nothing is missing or nobody is left: a round of the daemon's. */
 export class Gather {
@@ -60,24 +38,20 @@ export class Gather {
   readonly #taker: Giver
   readonly #deps: GatherDeps
   readonly #signal: AbortSignal
-  readonly #members: Member[] = []
+  readonly #strategy: Strategy
+  readonly #members: MemberModel[] = []
   readonly #seen = new Set<string>()
-  readonly #transfers = new Set<Transfer>()
-  /** Pieces that are neither held nor on their way. */
-  readonly #open: OpenPieces
-  /** Which members have a piece, a bit each. */
-  readonly #holders: Int32Array
   #ended = false
-  /** Nothing could be picked, and nobody has become free since. */
-  #starved = false
+  /** Who is asked first in the next move. */
+  #turn = 0
+  /** When it is to be looked for news that nothing else brings up; an earlier time makes a later one void. */
   #wakeAtMs = Number.POSITIVE_INFINITY
   #patience: Timer | undefined
 
   constructor(taker: Giver, parents: readonly Parent[], deps: GatherDeps, signal: AbortSignal) {
     this.#taker = taker
     this.#deps = deps
-    this.#open = new OpenPieces(taker.holdings)
-    this.#holders = new Int32Array(taker.holdings.shape.pieceCount)
+    this.#strategy = strategyFor(taker.holdings, deps)
     const stop = new AbortController()
     this.#signal = AbortSignal.any([signal, stop.signal])
     this.over = new Promise((resolve) => {
@@ -85,7 +59,8 @@ export class Gather {
         if (this.#ended) return
         this.#ended = true
         stop.abort()
-        this.#leaveAll()
+        this.#patience?.cancel()
+        for (const member of this.#members) member.leave()
         deps.clock.stir()
         resolve()
       }
@@ -94,12 +69,6 @@ export class Gather {
     this.#add(parents)
     void this.#grow()
     this.#move()
-  }
-
-  #leaveAll(): void {
-    this.#patience?.cancel()
-    for (const transfer of this.#transfers) transfer.cancel()
-    for (const { forget } of this.#members) for (const stop of forget) stop()
   }
 
   async #grow(): Promise<void> {
@@ -122,180 +91,128 @@ export class Gather {
       const giver = this.#deps.giverOf(parent)
       if (giver === undefined || this.#members.length >= MAX_MEMBERS || this.#seen.has(parent.id)) continue
       this.#seen.add(parent.id)
-      if (giver.machine.alive) this.#join(parent.id, giver)
+      if (!giver.machine.alive) continue
+      this.#strategy.join(parent.id, { givesUnits: true })
+      this.#members.push(this.#newMember(parent.id, giver))
     }
   }
 
-  #join(id: string, giver: Giver): void {
-    const { clock, wires } = this.#deps
-    const latencyMs = wires.latency(giver.machine, this.#taker.machine)
-    const used = this.#members.reduce((bits, { bit }) => bits | bit, 0)
-    const member: Member = {
-      id,
-      giver,
-      bit: ~used & (used + 1),
-      latencyMs,
-      listensFromMs: clock.now() + LISTEN_LATENCIES * latencyMs,
-      read: 0,
-      inFlight: 0,
-      rate: 0,
-      slots: 1,
-      forget: [
-        giver.holdings.onOffer(() => this.#wakeFor(member)),
-        giver.machine.onDeath(() => clock.timer(latencyMs, () => this.#drop(member))),
-      ],
-    }
-    this.#members.push(member)
-    this.#wakeFor(member)
+  #newMember(id: string, giver: Giver): MemberModel {
+    const member: MemberModel = new MemberModel(id, giver, this.#taker, this.#deps, {
+      arrived: (ask) => this.#arrived(member, ask),
+      gone: () => this.#drop(member),
+      told: (numbers) => {
+        for (const number of numbers) this.#strategy.has(id, number, 'all')
+        this.#move()
+      },
+      more: () => this.#wakeFor(member),
+      hears: (piece, index) => this.#strategy.has(id, piece, index),
+    })
+    return member
   }
 
-  #drop(member: Member): void {
+  #drop(member: MemberModel): void {
     const index = this.#members.indexOf(member)
     if (this.#ended || index < 0) return
     this.#members.splice(index, 1)
-    for (const stop of member.forget) stop()
-    for (let number = 0; number < this.#holders.length; number++) {
-      this.#holders[number] = (this.#holders[number] as number) & ~member.bit
+    const [ask] = member.asks
+    member.leave()
+    this.#strategy.leave(member.id)
+    if (ask !== undefined) this.#deps.failed(ask.piece, member.id)
+    this.#move()
+  }
+
+  #arrived(member: MemberModel, ask: Ask): void {
+    const { holdings } = this.#taker
+    const first = ask.piece * holdings.unitsPerPiece + ask.first
+    let whole = false
+    for (let unit = first; unit < first + ask.count; unit++) {
+      if (!holdings.gain(unit)) continue
+      whole = holdings.has(ask.piece)
+      this.#strategy.got(ask.piece, unit - ask.piece * holdings.unitsPerPiece)
+    }
+    member.asks.delete(ask)
+    this.#strategy.revived(member.id)
+    this.#strategy.done(ask)
+    for (const late of this.#strategy.needless()) this.#callOff(late)
+    if (whole) {
+      const costMs = ((this.#deps.clock.now() - ask.askedAtMs) * holdings.unitsPerPiece) / ask.count
+      this.#deps.held(ask.piece, member.id, Math.round(costMs))
     }
     this.#move()
   }
 
-  /** Somebody may have told something new by then, and there is room for another piece. */
-  #wakeFor(member: Member): void {
-    const { clock } = this.#deps
-    if (this.#ended || this.#transfers.size >= this.#deps.concurrentPieces) return
-    const atMs = this.#nextNewsMs(member)
-    if (atMs >= this.#wakeAtMs) return
-    this.#wakeAtMs = atMs
-    const fire = (): void => {
-      if (this.#ended || this.#wakeAtMs !== atMs) return
-      this.#wakeAtMs = Number.POSITIVE_INFINITY
-      this.#hear()
-    }
-    clock.at(atMs, { fire })
-  }
-
-  #nextNewsMs(member: Member): number {
-    const { holdings } = member.giver
-    if (member.read >= holdings.offeredCount) return Number.POSITIVE_INFINITY
-    return Math.max((holdings.offeredAtMs[member.read] as number) + member.latencyMs, member.listensFromMs)
-  }
-
-  /** Reads what was told; looks for a piece only where the news can have brought one. */
-  #hear(): void {
-    const usable = this.#readNews()
-    if (usable || !this.#starved) this.#move()
-    else for (const member of this.#members) this.#wakeFor(member)
-  }
-
-  /** True when an open piece is among the news. */
-  #readNews(): boolean {
-    const nowMs = this.#deps.clock.now()
-    let usable = false
-    for (const member of this.#members) {
-      const { holdings } = member.giver
-      while (this.#nextNewsMs(member) <= nowMs) {
-        const number = holdings.offered[member.read++] as number
-        if (!this.#mayTake(number, member)) continue
-        this.#holders[number] = (this.#holders[number] as number) | member.bit
-        usable ||= member.inFlight < member.slots && this.#open.has(number)
-      }
-    }
-    return usable
-  }
-
-  /** The rest of a broken piece is taken from who has all of it: two halves that wait for each other wait for ever. */
-  #mayTake(number: number, { giver }: Member): boolean {
-    return this.#taker.holdings.available(number) === 0 || giver.holdings.has(number)
+  /** Its connection is reset, and so everything fails that was asked for on it. */
+  #callOff({ member: id }: Ask): void {
+    const member = this.#members.find((one) => one.id === id)
+    for (const ask of member?.callOff() ?? []) this.#strategy.failed(ask)
   }
 
   /** Starts what can be started, and ends the round when it has nothing more to give. */
   #move(): void {
     if (this.#ended) return
     this.#patience?.cancel()
+    const { clock } = this.#deps
     if (this.#taker.holdings.complete) return this.#end()
-    this.#readNews()
-    this.#starved = false
-    while (this.#transfers.size < this.#deps.concurrentPieces) {
-      const choice = this.#pick()
-      if (choice === undefined) {
-        this.#starved = true
-        break
-      }
-      this.#fetch(choice.number, choice.parent)
+    for (const member of this.#members) member.hear()
+    const busy = this.#askAll()
+    if (busy < this.#deps.concurrentPieces) for (const member of this.#members) if (!member.busy) this.#wakeFor(member)
+    if (busy > 0) {
+      if (this.#strategy.open === 0) this.#wakeAt(clock.now() + LOOK_AGAIN_MS)
+      return
     }
-    if (this.#starved) for (const member of this.#members) this.#wakeFor(member)
-    if (this.#transfers.size > 0) return
-    if (this.#members.length === 0) return this.#end()
-    this.#patience = this.#deps.clock.timer(PATIENCE_MS, () => this.#end())
+    if (this.#members.every((member) => member.toldAll && !this.#strategy.canGive(member.id))) return this.#end()
+    this.#patience = clock.timer(PATIENCE_MS, () => this.#end())
   }
 
-  /** The real decision, on the rarest of the pieces that somebody free has: it would not take another one. */
-  #pick(): { number: number; parent: Member } | undefined {
-    const { random } = this.#deps
-    let free = 0
-    for (const { bit, inFlight, slots } of this.#members) if (inFlight < slots) free |= bit
-    if (free === 0) return undefined
-    const open = this.#open.rarest(this.#holders, free, CANDIDATES, random)
-    const holders = (number: number): Member[] =>
-      this.#members.filter(({ bit }) => ((this.#holders[number] as number) & bit) !== 0)
-    return pickPiece<Member>({ open, holders, inOrder: false, random })
-  }
-
-  #fetch(number: number, member: Member): void {
-    const { clock, wires, askingLatencies } = this.#deps
-    const { holdings, machine } = this.#taker
-    const startedAtMs = clock.now()
-    this.#open.take(number)
-    member.inFlight++
-    const span = { start: holdings.available(number), end: holdings.lengthOf(number) }
-    const over = (): void => {
-      member.inFlight--
-      this.#transfers.delete(transfer)
+  /** How many are asked for something. */
+  #askAll(): number {
+    const members = this.#members
+    const { concurrentPieces } = this.#deps
+    let busy = 0
+    for (const member of members) if (member.busy) busy++
+    this.#turn++
+    for (let index = 0; index < members.length; index++) {
+      const member = members[(index + this.#turn) % members.length] as MemberModel
+      if (!member.busy && busy >= concurrentPieces) continue
+      if (!member.busy) busy++
+      for (let ask = this.#strategy.next(member.id); ask !== undefined; ask = this.#strategy.next(member.id))
+        member.ask(ask)
+      if (!member.busy) busy--
     }
-    const talk = {
-      available: () => member.giver.holdings.available(number),
-      arrived: (bytes: number) => holdings.arrived(number, bytes),
-      done: () => {
-        over()
-        this.#held(number, member, clock.now() - startedAtMs)
-      },
-      broken: () => {
-        clock.timer(member.latencyMs, () => {
-          over()
-          this.#lose(number, member)
-        })
-      },
-    }
-    const transfer = new Transfer({ from: member.giver.machine, to: machine }, span, talk, clock, wires)
-    this.#transfers.add(transfer)
-    member.giver.holdings.onBytes(number, transfer)
-    clock.at(startedAtMs + askingLatencies * member.latencyMs, { fire: () => transfer.open() })
+    return busy
   }
 
-  #held(number: number, member: Member, costMs: number): void {
-    measure(member, this.#taker.holdings.lengthOf(number), costMs)
-    this.#taker.holdings.hold(number)
-    this.#deps.held(number, member.id, costMs)
-    this.#move()
-  }
-
-  #lose(number: number, member: Member): void {
+  /** Nothing is asked of it: its next news may change that. News for the others wait until something arrives. */
+  #wakeFor(member: MemberModel): void {
     if (this.#ended) return
-    this.#open.giveBack(number)
-    this.#holders[number] = this.#members.reduce(
-      (bits, one) => (this.#mayTake(number, one) ? bits : bits & ~one.bit),
-      this.#holders[number] as number,
-    )
-    this.#deps.failed(number, member.id)
-    this.#drop(member)
-    this.#move()
+    const dueAtMs = member.dueAtMs()
+    if (dueAtMs === Number.POSITIVE_INFINITY) member.awaitMore()
+    else this.#wakeAt(dueAtMs)
+  }
+
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#wakeAtMs) return
+    this.#wakeAtMs = atMs
+    const fire = (): void => {
+      if (this.#ended || this.#wakeAtMs !== atMs) return
+      this.#wakeAtMs = Number.POSITIVE_INFINITY
+      this.#move()
+    }
+    this.#deps.clock.at(atMs, { fire })
   }
 }
 
-/** A parent is asked for as many pieces at once as keep it busy for a moment. */
-function measure(member: Member, bytes: number, ms: number): void {
-  const rate = bytes / Math.max(ms, 0.1)
-  member.rate = member.rate === 0 ? rate : member.rate * 0.7 + rate * 0.3
-  member.slots = Math.min(Math.max(Math.ceil(BUSY_MS / Math.max(ms, 0.1)), 1), MAX_SLOTS)
+function strategyFor(holdings: Holdings, { clock, random }: GatherDeps): Strategy {
+  const { bytes: contentLength, pieceLength, pieceCount, unitLength } = holdings.shape
+  const strategy = new Strategy(
+    { pieceLength, unitLength, contentLength },
+    { now: () => clock.now(), random, inOrder: () => false },
+  )
+  for (let number = 0; number < pieceCount; number++) {
+    if (!holdings.hasBegun(number)) continue
+    const first = number * holdings.unitsPerPiece
+    strategy.got(number, { has: (index) => holdings.hasUnit(first + index) })
+  }
+  return strategy
 }

@@ -1,47 +1,54 @@
-import { BLOCK_BYTES } from './transfer.ts'
-
-/** What may be passed on before the next one has it all. */
-export type Unit = 'piece' | 'block'
+import { Firsthand } from './firsthand.ts'
+import type { Clock, Happening } from './clock.ts'
 
 export interface FileShape {
   readonly bytes: number
   readonly pieceLength: number
   readonly pieceCount: number
+  /** Bytes of what is asked for, had and passed on as one; the last one of a piece may be shorter. */
+  readonly unitLength: number
 }
 
-/** Passes on what comes in. */
-export interface Follower {
-  move(): void
-}
-
-/** What one peer has of the file, and in which order it began to offer it. */
+/** What one peer has of the file, and in which order it got it. */
 export class Holdings {
   readonly shape: FileShape
-  readonly #unit: Unit
-  readonly #clock: { now(): number }
+  readonly unitsPerPiece: number
+  readonly unitCount: number
+  readonly #clock: Clock
   readonly #held: Uint8Array
-  /** Bytes of pieces that are on their way and, block by block, already here. */
-  readonly #partial = new Map<number, number>()
-  /** Pieces in the order they were offered, and when; with blocks as the unit twice: begun, and whole. */
-  readonly offered: Int32Array
-  readonly offeredAtMs: Float64Array
-  offeredCount = 0
+  /** Units that are missing, of each piece. */
+  readonly #missing: Uint16Array
+  /** Units that came from peers, in their order, and when; `~unit` for the last one of its piece. */
+  readonly log: Int32Array
+  readonly logAtMs: Float64Array
+  logCount = 0
+  heldUnits = 0
+  /** Whole pieces. */
   heldCount = 0
   heldBytes = 0
-  readonly #onOffer = new Set<() => void>()
-  readonly #followers = new Map<number, Follower[]>()
+  /** Pieces that were read from the origin: they are handed out one by one. */
+  readonly firsthand: Firsthand
+  /** Told of each unit that came, or piece that was read from the source. */
+  onChange: ((number: number, source: boolean) => void) | undefined
+  #waiters: Happening[] = []
 
-  constructor(shape: FileShape, unit: Unit, clock: { now(): number }) {
+  constructor(shape: FileShape, clock: Clock) {
+    const { bytes, pieceLength, pieceCount, unitLength } = shape
     this.shape = shape
-    this.#unit = unit
     this.#clock = clock
-    this.#held = new Uint8Array(shape.pieceCount)
-    this.offered = new Int32Array(2 * shape.pieceCount)
-    this.offeredAtMs = new Float64Array(2 * shape.pieceCount)
+    this.unitsPerPiece = Math.ceil(pieceLength / unitLength)
+    const last = bytes - (pieceCount - 1) * pieceLength
+    this.unitCount = (pieceCount - 1) * this.unitsPerPiece + Math.ceil(last / unitLength)
+    this.#held = new Uint8Array(this.unitCount)
+    this.#missing = new Uint16Array(pieceCount).fill(this.unitsPerPiece)
+    this.#missing[pieceCount - 1] = Math.ceil(last / unitLength)
+    this.log = new Int32Array(this.unitCount)
+    this.logAtMs = new Float64Array(this.unitCount)
+    this.firsthand = new Firsthand(clock)
   }
 
   get complete(): boolean {
-    return this.heldCount === this.shape.pieceCount
+    return this.heldUnits === this.unitCount
   }
 
   lengthOf(number: number): number {
@@ -49,63 +56,64 @@ export class Holdings {
     return Math.min(pieceLength, bytes - number * pieceLength)
   }
 
+  unitsIn(number: number): number {
+    return Math.min(this.unitsPerPiece, this.unitCount - number * this.unitsPerPiece)
+  }
+
   has(number: number): boolean {
-    return this.#held[number] === 1
+    return this.#missing[number] === 0
   }
 
-  /** Bytes of a piece, from its start, that are here and may be passed on. */
-  available(number: number): number {
-    return this.has(number) ? this.lengthOf(number) : (this.#partial.get(number) ?? 0)
+  hasUnit(unit: number): boolean {
+    return this.#held[unit] === 1
   }
 
-  /** So much of a piece has arrived. With whole pieces as the unit nothing counts before the last byte. */
-  arrived(number: number, bytes: number): void {
-    if (this.#unit === 'piece' || this.has(number)) return
-    const whole = bytes - (bytes % BLOCK_BYTES)
-    const before = this.#partial.get(number) ?? 0
-    if (whole <= before) return
-    this.#partial.set(number, whole)
-    this.heldBytes += whole - before
-    if (before === 0) this.#offer(number)
-    this.#tellBytes(number)
+  /** Something of the piece is here. */
+  hasBegun(number: number): boolean {
+    return (this.#missing[number] as number) < this.unitsIn(number)
   }
 
-  /** The piece is here, and checked. */
-  hold(number: number): void {
-    if (this.has(number)) return
-    const before = this.#partial.get(number) ?? 0
-    this.#partial.delete(number)
-    this.#held[number] = 1
-    this.heldCount++
-    this.heldBytes += this.lengthOf(number) - before
-    this.#offer(number)
-    this.#tellBytes(number)
-    this.#followers.delete(number)
+  /** A unit came from a peer. False when it was here already. */
+  gain(unit: number): boolean {
+    if (!this.#take(unit)) return false
+    this.log[this.logCount] = this.has(Math.floor(unit / this.unitsPerPiece)) ? ~unit : unit
+    this.logAtMs[this.logCount] = this.#clock.now()
+    this.logCount++
+    if (this.#waiters.length > 0) {
+      const waiters = this.#waiters
+      this.#waiters = []
+      for (const waiter of waiters) waiter.fire()
+    }
+    if (this.complete) this.firsthand.close()
+    this.onChange?.(Math.floor(unit / this.unitsPerPiece), false)
+    return true
   }
 
-  /** Calls `tell` when another piece is offered, until the answer is called. */
-  onOffer(tell: () => void): () => void {
-    this.#onOffer.add(tell)
-    return () => this.#onOffer.delete(tell)
+  /** A piece came from the origin. */
+  read(number: number): void {
+    const first = number * this.unitsPerPiece
+    for (let unit = first; unit < first + this.unitsIn(number); unit++) this.#take(unit)
+    this.firsthand.add(number, this.unitsIn(number))
+    if (this.complete) this.firsthand.close()
+    this.onChange?.(number, true)
   }
 
-  /** Moves the follower when more of this piece is here, until it is all here. */
-  onBytes(number: number, follower: Follower): void {
-    if (this.has(number)) return
-    const followers = this.#followers.get(number)
-    if (followers === undefined) this.#followers.set(number, [follower])
-    else followers.push(follower)
+  /** `waiter` is fired once, with the next unit that comes from a peer. */
+  onceMore(waiter: Happening): void {
+    this.#waiters.push(waiter)
   }
 
-  #offer(number: number): void {
-    this.offered[this.offeredCount] = number
-    this.offeredAtMs[this.offeredCount] = this.#clock.now()
-    this.offeredCount++
-    for (const tell of this.#onOffer) tell()
-  }
-
-  #tellBytes(number: number): void {
-    const followers = this.#followers.get(number)
-    if (followers !== undefined) for (const follower of followers) follower.move()
+  #take(unit: number): boolean {
+    if (this.#held[unit] === 1) return false
+    this.#held[unit] = 1
+    const number = Math.floor(unit / this.unitsPerPiece)
+    const left = (this.#missing[number] as number) - 1
+    this.#missing[number] = left
+    this.heldUnits++
+    if (left === 0) this.heldCount++
+    const { unitLength, pieceLength } = this.shape
+    const start = (unit - number * this.unitsPerPiece) * unitLength
+    this.heldBytes += Math.min(unitLength, Math.min(pieceLength, this.lengthOf(number)) - start)
+    return true
   }
 }

@@ -1,6 +1,4 @@
-import type { Transfer } from './transfer.ts'
-
-/** A token bucket as deep as one block: what passes it takes its turn, and never more per second than the rate. */
+/** A token bucket as deep as what is asked for at once: what passes it takes its turn, at no more than the rate. */
 export class Link {
   /** Bytes per millisecond. */
   readonly rate: number
@@ -19,11 +17,11 @@ export class Link {
     return this.#freeAtMs
   }
 
-  /** Bytes of which the last comes now, and the others came before it: when the last of them is through. */
-  pass(bytes: number, nowMs: number): number {
+  /** Bytes of which the last comes then, and the others come before it: when the last of them is through. */
+  pass(bytes: number, lastAtMs: number): number {
     this.bytes += bytes
     const durationMs = bytes / this.rate
-    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs - durationMs) + durationMs
+    this.#freeAtMs = Math.max(this.#freeAtMs, lastAtMs - durationMs) + durationMs
     return this.#freeAtMs
   }
 }
@@ -31,14 +29,26 @@ export class Link {
 /** A data centre. */
 export type Site = 'a' | 'b'
 
+/** Something that waits for its turn on an uplink. */
+interface Sender {
+  readonly hasMore: boolean
+  isWaiting: boolean
+  /** False when there is nothing to send after all. */
+  sendNext(): boolean
+}
+
 /** A computer with its two links. */
 export class Machine {
   readonly name: string
   readonly site: Site
   readonly up: Link
   readonly down: Link
-  readonly giving = new Set<Transfer>()
-  readonly taking = new Set<Transfer>()
+  receivedBytes = 0
+  readonly connections = new Set<Sender & { breakOff(): void }>()
+  /** Connections that have something to send: one after another, in turn. */
+  #waiting: Sender[] = []
+  #head = 0
+  #sending = false
   readonly #onDeath = new Set<() => void>()
   alive = true
 
@@ -52,9 +62,37 @@ export class Machine {
   /** Its processes die, and the kernel resets their connections. */
   die(): void {
     this.alive = false
-    for (const transfer of [...this.giving, ...this.taking]) transfer.breakOff()
+    for (const connection of this.connections) connection.breakOff()
     for (const tell of this.#onDeath) tell()
     this.#onDeath.clear()
+  }
+
+  /** Something can be sent: at once when the uplink is free. */
+  wantsToSend(sender: Sender): void {
+    if (sender.isWaiting) return
+    sender.isWaiting = true
+    this.#waiting.push(sender)
+    if (!this.#sending) this.#sendNext()
+  }
+
+  /** The uplink is free. */
+  hasSent(): void {
+    this.#sending = false
+    this.#sendNext()
+  }
+
+  #sendNext(): void {
+    while (this.#head < this.#waiting.length) {
+      const sender = this.#waiting[this.#head++] as Sender
+      if (this.#head > 64 && this.#head * 2 > this.#waiting.length) {
+        this.#waiting = this.#waiting.slice(this.#head)
+        this.#head = 0
+      }
+      this.#sending = sender.sendNext()
+      sender.isWaiting = sender.hasMore
+      if (sender.isWaiting) this.#waiting.push(sender)
+      if (this.#sending) return
+    }
   }
 
   /** Calls `tell` when it dies, until the answer is called. */

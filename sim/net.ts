@@ -10,8 +10,6 @@ import { SimScheduler } from './scheduler.ts'
 
 /** How often a host announces itself, as the daemon does. */
 const ANNOUNCE_MS = 60_000
-/** One way, to connect anew and to ask; or only to ask. */
-const ASKING_LATENCIES = { new: 3, kept: 1 } as const
 /** How often is looked at what the peers have: so many times within the bound. */
 const SAMPLES_IN_BOUND = 24
 /** A simulation that takes longer than this many bounds, and some time to boot, hangs. */
@@ -134,19 +132,17 @@ class Net {
   }
 
   #deps(index: number, site: Site): PeerDeps {
-    const { fileBytes, pieceLength, latencyMs, crossLatencyMs, unit, round, concurrentPieces, connections, seed } =
+    const { fileBytes, pieceLength, unitLength, latencyMs, crossLatencyMs, round, concurrentPieces, seed } =
       this.#options
     return {
       clock: this.#clock,
       wires: this.#wires,
-      shape: { bytes: fileBytes, pieceLength, pieceCount: pieceCount(fileBytes, pieceLength) },
-      unit,
+      shape: { bytes: fileBytes, pieceLength, pieceCount: pieceCount(fileBytes, pieceLength), unitLength },
       round,
       scheduler: this.#scheduler.client(site === 'a' ? latencyMs : crossLatencyMs),
       origin: this.#origin,
       random: randomOf(seed, `peer ${index}`),
       concurrentPieces,
-      askingLatencies: ASKING_LATENCIES[connections],
       peerOf: (peerId) => this.#byPlan.get(peerId),
       registered: (peerId, peer) => this.#byPlan.set(peerId, peer),
     }
@@ -190,7 +186,7 @@ function outcomeOf(peer: SimPeer, left: boolean): PeerOutcome {
     doneAtMs,
     pieces: holdings.heldCount,
     sentBytes: machine.up.bytes,
-    receivedBytes: machine.down.bytes,
+    receivedBytes: machine.receivedBytes,
     readSource,
   }
 }

@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util'
-import { parseDuration, parseSize, pieceLengthFor, resolveSettings } from '#core'
+import { BLOCK_LENGTH, parseDuration, parseSize, pieceLengthFor, resolveSettings } from '#core'
 import { type SchedulerSettings, schedulerSettings } from '#scheduler'
-import type { Unit } from './holdings.ts'
 
 export interface SimOptions {
   readonly peers: number
   readonly fileBytes: number
   readonly pieceLength: number
+  /** What is asked for and passed on as one: blocks in the product, something longer where time is short. */
+  readonly unitLength: number
   /** Bytes per second, here and below; 0 is no limit. */
   readonly originRate: number
   readonly seedRate: number
@@ -20,12 +21,9 @@ export interface SimOptions {
   readonly twoSites: boolean
   readonly crossRate: number
   readonly crossLatencyMs: number
-  readonly unit: Unit
   /** The model of src/daemon/round.ts, or itself. */
   readonly round: 'model' | 'real'
   readonly concurrentPieces: number
-  /** A connection for each piece, as the daemon makes it today, or one that is kept. */
-  readonly connections: 'new' | 'kept'
   readonly seed: number
   readonly scheduler: SchedulerSettings
 }
@@ -42,15 +40,14 @@ export const USAGE = `npm run sim -- [flags]
   --peers N            hosts that want the file, beside the seed (100)
   --file SIZE          its length (1GiB)
   --piece SIZE         length of its pieces (as the product chooses it for such a file)
-  --unit piece|block   what may be passed on before one has the whole file: whole pieces, or blocks of 512 KiB (piece)
+  --grain SIZE         what is asked for and passed on as one: the product's blocks, or something coarser (512KiB)
   --seed-rate SIZE     bytes per second that the seed sends at most (25MB)
   --peer-rate SIZE     bytes per second that a peer sends and takes at most (25MB)
   --peer-down SIZE     what a peer takes, if that is something else
   --origin-rate SIZE   what the origin sends (1GiB)
   --latency TIME       one way, between any two hosts (1ms)
-  --connections new|kept  one connection for each piece, or kept ones (new)
   --round model|real   who fetches: the model of src/daemon/round.ts, or itself, for small swarms (model)
-  --concurrent N       pieces that a peer fetches at once (4)
+  --concurrent N       parents that a peer asks at once (16)
   --leave SHARE        the part of the peers that vanish before they are done, 0 to 0.9 (0)
   --join-over TIME     peers come one by one over this time (0s)
   --two-dcs            every other peer is in a second data centre; the seed is in the first
@@ -67,15 +64,14 @@ const FLAGS = {
   peers: { type: 'string', default: '100' },
   file: { type: 'string', default: '1GiB' },
   piece: { type: 'string' },
-  unit: { type: 'string', default: 'piece' },
+  grain: { type: 'string' },
   'seed-rate': { type: 'string', default: '25MB' },
   'peer-rate': { type: 'string', default: '25MB' },
   'peer-down': { type: 'string' },
   'origin-rate': { type: 'string', default: '1GiB' },
   latency: { type: 'string', default: '1ms' },
-  connections: { type: 'string', default: 'new' },
   round: { type: 'string', default: 'model' },
-  concurrent: { type: 'string', default: '4' },
+  concurrent: { type: 'string', default: '16' },
   leave: { type: 'string', default: '0' },
   'join-over': { type: 'string', default: '0s' },
   'two-dcs': { type: 'boolean', default: false },
@@ -90,6 +86,8 @@ const FLAGS = {
 
 const MAX_PEERS = 9000
 const MAX_PIECES = 65_536
+/** In one piece. */
+const MAX_UNITS = 8192
 
 /** What a command line asks for; undefined for help. Throws an Error that names the flag and the reason. */
 export function parseCommand(args: readonly string[]): Command | undefined {
@@ -101,13 +99,15 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     throw new Error(`--piece ${values.piece}: makes more than ${MAX_PIECES} pieces of the file`)
   if (!values['two-dcs'] && (values['cross-rate'] !== undefined || values['cross-latency'] !== undefined))
     throw new Error('--cross-rate and --cross-latency are for --two-dcs')
-  if (values.round === 'real' && values.unit === 'block')
-    throw new Error('--round real: the daemon passes on whole pieces; --unit block is only modelled')
+  const unitLength = grain(values.grain, pieceLength)
+  if (values.round === 'real' && unitLength !== BLOCK_LENGTH)
+    throw new Error('--round real: the daemon passes on blocks; another --grain is only modelled')
   const peerUpRate = size('peer-rate', values['peer-rate'])
   const options: SimOptions = {
     peers: whole('peers', values.peers, 1, MAX_PEERS),
     fileBytes,
     pieceLength,
+    unitLength,
     originRate: size('origin-rate', values['origin-rate']),
     seedRate: size('seed-rate', values['seed-rate']),
     peerUpRate,
@@ -118,10 +118,8 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     twoSites: values['two-dcs'],
     crossRate: values['cross-rate'] === undefined ? 0 : size('cross-rate', values['cross-rate']),
     crossLatencyMs: time('cross-latency', values['cross-latency'] ?? '10ms'),
-    unit: oneOf('unit', values.unit, ['piece', 'block']),
     round: oneOf('round', values.round, ['model', 'real']),
     concurrentPieces: whole('concurrent', values.concurrent, 1, 64),
-    connections: oneOf('connections', values.connections, ['new', 'kept']),
     seed: whole('seed', values.seed, 0, 2 ** 32 - 1),
     scheduler: schedulerOf(values.set),
   }
@@ -153,6 +151,12 @@ function positiveSize(flag: string, text: string): number {
   const bytes = size(flag, text)
   if (bytes === 0) throw new Error(`--${flag} ${text}: has to be more than nothing`)
   return bytes
+}
+
+function grain(text: string | undefined, pieceLength: number): number {
+  const bytes = text === undefined ? Math.min(BLOCK_LENGTH, pieceLength) : positiveSize('grain', text)
+  if (bytes <= pieceLength && pieceLength / bytes <= MAX_UNITS) return bytes
+  throw new Error(`--grain ${text}: has to be a part of a piece, of which there are at most ${MAX_UNITS}`)
 }
 
 function time(flag: string, text: string): number {

@@ -4,11 +4,10 @@ import { hostId, type HostIdentity, versionOf } from '#core'
 import { silentLog } from '#runtime'
 import type { Clock } from './clock.ts'
 import { Gather, type GatherDeps, type Giver } from './gather.ts'
-import { type FileShape, Holdings, type Unit } from './holdings.ts'
+import { type FileShape, Holdings } from './holdings.ts'
 import type { Machine, Wires } from './links.ts'
 import type { Random } from './random.ts'
 import { gatherForReal } from './real-round.ts'
-import { Transfer } from './transfer.ts'
 
 export const TASK_ID = 'a'.repeat(64)
 const ETAG = '"1"'
@@ -18,11 +17,10 @@ const URL = 'http://origin/file'
 const FRUITLESS_PLANS = 5
 const SCHEDULE_TIMEOUT_MS = 60_000
 
-export interface PeerDeps extends Pick<GatherDeps, 'concurrentPieces' | 'askingLatencies'> {
+export interface PeerDeps extends Pick<GatherDeps, 'concurrentPieces'> {
   readonly clock: Clock
   readonly wires: Wires
   readonly shape: FileShape
-  readonly unit: Unit
   readonly round: 'model' | 'real'
   readonly scheduler: SchedulerClient
   readonly origin: Machine
@@ -46,7 +44,7 @@ export class SimPeer implements Giver {
 
   constructor(machine: Machine, index: number, seed: boolean, deps: PeerDeps) {
     this.machine = machine
-    this.holdings = new Holdings(deps.shape, deps.unit, deps.clock)
+    this.holdings = new Holdings(deps.shape, deps.clock)
     this.#deps = deps
     const ip = `10.${index >>> 16}.${(index >>> 8) & 255}.${index & 255}`
     this.identity = { id: hostId(ip, machine.name, seed), ip, hostname: machine.name, seed }
@@ -123,27 +121,20 @@ export class SimPeer implements Giver {
       const startedAtMs = this.#deps.clock.now()
       await this.#readPiece(number)
       signal.throwIfAborted()
-      this.holdings.hold(number)
+      this.holdings.read(number)
       this.#tell(session, number, '', this.#deps.clock.now() - startedAtMs)
     }
   }
 
+  /** Resolves when it came, or the host died. */
   #readPiece(number: number): Promise<void> {
     const { clock, wires, origin } = this.#deps
-    const { holdings } = this
-    return new Promise((resolve) => {
-      const length = holdings.lengthOf(number)
-      const end = (): void => {
-        clock.stir()
-        resolve()
-      }
-      const talk = {
-        available: () => length,
-        arrived: (bytes: number) => holdings.arrived(number, bytes),
-        done: end,
-        broken: end,
-      }
-      new Transfer({ from: origin, to: this.machine }, { start: 0, end: length }, talk, clock, wires).open()
+    const length = this.holdings.lengthOf(number)
+    const leftAtMs = origin.up.send(length, clock.now())
+    const arrivedAtMs = this.machine.down.pass(length, leftAtMs)
+    const latencyMs = number === 0 ? wires.latency(origin, this.machine) : 0 // one stream: only the first one waits
+    return clock.sleep(arrivedAtMs + latencyMs - clock.now()).then(() => {
+      this.machine.receivedBytes += length
     })
   }
 

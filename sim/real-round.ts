@@ -1,33 +1,41 @@
 import { setMaxListeners } from 'node:events'
-import { type Announced, fetchFromParents, type Parent, type ParentLink, type RoundDeps } from '#daemon'
+import {
+  type Announced,
+  type BlockChannel,
+  fetchFromParents,
+  type Parent,
+  type ParentLink,
+  type RoundDeps,
+  syncPieces,
+} from '#daemon'
+import { syncPiecesRequest, toldPieceOf } from '#api'
 import { Failure } from '#core'
 import { silentLog } from '#runtime'
+import { Connection } from './connection.ts'
 import type { GatherDeps, Giver } from './gather.ts'
-import { Transfer } from './transfer.ts'
+import { Pipe } from './pipe.ts'
+import { RealStore } from './real-store.ts'
 
-type Task = Parameters<typeof fetchFromParents>[0]
-/** A new stream for what a parent has: TCP, HTTP/2 and the request, and the way back. */
-const LISTEN_LATENCIES = 4
+/** A new stream for what a parent has: TCP, HTTP/2, and the request. The first answer takes one more. */
+const ASKING_LATENCIES = 3
 const PATIENCE_MS = 60_000
 
 /**
- * A round by src/daemon/round.ts itself, on a store and links that hold no bytes: whole pieces only. It looks at every
- * missing piece at every piece of news, and so can be had for some ten peers, to measure the model of it by.
+ * A round by src/daemon/round.ts itself, told by src/daemon/sync-pieces.ts, on a store and links that hold no bytes. A
+ * promise for each block and its news: it can be had for some ten peers, to measure the model of it by.
  */
-export function gatherForReal(
+export async function gatherForReal(
   taker: Giver,
   parents: readonly Parent[],
   deps: GatherDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const store = new Store(taker, deps)
-  const { concurrentPieces } = deps
+  const { task } = RealStore.of(taker.holdings, deps.clock)
   const round: RoundDeps = {
     link: linkOf(taker, deps),
-    // No records are told, so none are missed.
-    records: { hasSigners: false, believes: () => false } as unknown as RoundDeps['records'],
-    requireRecords: false,
-    concurrentPieces,
+    records: { hasSigners: true, believes: () => true } as unknown as RoundDeps['records'],
+    requireRecords: true,
+    concurrentPieces: deps.concurrentPieces,
     patienceMs: PATIENCE_MS,
     log: silentLog,
     limit: (sink) => sink,
@@ -36,131 +44,147 @@ export function gatherForReal(
     failed: (number, parent) => deps.failed(number, parent.id),
     refresh: (stop) => deps.refresh(stop),
   }
-  return fetchFromParents(store.task, parents, round, signal)
-}
-
-/** What a round sees of a stored task. */
-class Store {
-  readonly #taker: Giver
-  readonly #deps: GatherDeps
-  readonly #listeners = new Set<(piece: never) => void>()
-
-  constructor(taker: Giver, deps: GatherDeps) {
-    this.#taker = taker
-    this.#deps = deps
-  }
-
-  get task(): Task {
-    const { holdings } = this.#taker
-    const { bytes, pieceLength, pieceCount } = holdings.shape
-    return {
-      meta: { taskId: '', version: '', pieceLength },
-      contentLength: bytes,
-      pieceCount,
-      piece: (number: number) => (holdings.has(number) ? HELD : undefined),
-      onPiece: (listener: (piece: never) => void) => {
-        this.#listeners.add(listener)
-        return () => this.#listeners.delete(listener)
-      },
-      pieces: () =>
-        Array.from({ length: holdings.shape.pieceCount }, (_, number) => ({ number })).filter(({ number }) =>
-          holdings.has(number),
-        ),
-      blocks: () => undefined,
-      onBlocks: () => () => undefined,
-      write: ({ first, from }: { first: number; from: { parentId: string } }) => this.#writer(first, from.parentId),
-    } as unknown as Task
-  }
-
-  #writer(number: number, parentId: string): object {
-    const startedAtMs = this.#deps.clock.now()
-    return {
-      end: () => {
-        this.#taker.holdings.hold(number)
-        this.#deps.held(number, parentId, this.#deps.clock.now() - startedAtMs)
-        for (const tell of this.#listeners) tell({ number } as never)
-        return Promise.resolve()
-      },
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    }
+  const forget = task.onPiece(({ number }) => deps.held(number, '', 0))
+  try {
+    await fetchFromParents(task, parents, round, signal)
+  } finally {
+    forget()
   }
 }
 
-const HELD = {}
-
-/** The two talks with a parent, over the modelled links. */
+/** The talks with parents, over the modelled links. */
 function linkOf(taker: Giver, deps: GatherDeps): ParentLink {
-  const { clock, wires, askingLatencies } = deps
   const givers = new Map<string, Giver>()
   return {
-    async *sync(parent, _ask, signal) {
+    sync(parent, ask, signal) {
       const giver = deps.giverOf(parent)
       if (giver === undefined) throw gone()
       givers.set(parent.ip, giver)
       setMaxListeners(0, signal) // every talk of a round ends with it
-      const latencyMs = wires.latency(giver.machine, taker.machine)
-      await clock.sleep(LISTEN_LATENCIES * latencyMs, signal)
-      for (let read = 0; ; ) {
-        const news = read < giver.holdings.offeredCount
-        const atMs = news ? (giver.holdings.offeredAtMs[read] as number) + latencyMs : 0
-        if (!giver.machine.alive) throw gone()
-        if (news && atMs > clock.now()) await clock.sleep(atMs - clock.now(), signal)
-        else if (news) yield announced(giver, giver.holdings.offered[read++] as number, parent)
-        else if (giver.holdings.complete) return
-        else await change(giver, signal)
-      }
+      return listen(giver, taker, parent, ask, deps, signal)
     },
-    openBlocks: () => {
-      throw new Error('these givers tell of no blocks')
-    },
-    async fetch({ number, ip }, _sink, signal) {
-      const giver = givers.get(ip)
+    openBlocks(at) {
+      const giver = givers.get(at.ip)
       if (giver === undefined) throw gone()
-      const latencyMs = wires.latency(giver.machine, taker.machine)
-      await new Promise<void>((resolve, reject) => {
-        const end = taker.holdings.lengthOf(number)
-        const done = (): void => {
-          signal.removeEventListener('abort', stop)
-          clock.stir()
-          resolve()
-        }
-        const talk = {
-          available: () => giver.holdings.available(number),
-          arrived: () => undefined,
-          done,
-          broken: () => void clock.timer(latencyMs, () => reject(gone())),
-        }
-        const transfer = new Transfer({ from: giver.machine, to: taker.machine }, { start: 0, end }, talk, clock, wires)
-        clock.at(clock.now() + askingLatencies * latencyMs, { fire: () => transfer.open() })
-        const stop = (): void => {
-          transfer.cancel()
-          clock.stir()
-          reject(gone())
-        }
-        signal.addEventListener('abort', stop, { once: true })
-      })
+      return new Channel(giver, taker, deps)
     },
-  }
-
-  /** Another piece, or its death. */
-  function change(giver: Giver, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clock.stir()
-        for (const stop of stops) stop()
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const stops = [giver.holdings.onOffer(end), giver.machine.onDeath(end)]
-      signal.addEventListener('abort', end, { once: true })
-    })
+    fetch: () => Promise.reject(new Error('these givers are asked for blocks')),
   }
 }
 
-function announced(giver: Giver, number: number, { ip }: Parent): Announced {
-  const { shape } = giver.holdings
-  const length = giver.holdings.lengthOf(number)
-  return { number, offset: number * shape.pieceLength, length, ip, port: 4005, record: undefined }
+/** What the parent's own `syncPieces` says, a latency later. */
+async function* listen(
+  giver: Giver,
+  taker: Giver,
+  parent: Parent,
+  ask: Parameters<ParentLink['sync']>[1],
+  { clock, wires }: GatherDeps,
+  signal: AbortSignal,
+): AsyncGenerator<Announced> {
+  const latencyMs = wires.latency(giver.machine, taker.machine)
+  const news = new Pipe<Announced>()
+  const later = (run: () => void): void => void clock.timer(latencyMs, run)
+  const hangUp = new AbortController()
+  const stop = (): void => {
+    clock.stir()
+    hangUp.abort()
+    news.end()
+  }
+  const stops = [
+    giver.machine.onDeath(() => {
+      hangUp.abort()
+      later(() => news.fail(gone()))
+    }),
+    () => signal.removeEventListener('abort', stop),
+  ]
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await clock.sleep(ASKING_LATENCIES * latencyMs, signal)
+    if (!giver.machine.alive) throw gone()
+    const { task, handouts } = RealStore.of(giver.holdings, clock)
+    const isRunning = (): boolean => !giver.holdings.complete
+    const served = { store: { get: () => task }, handouts, isRunning, ip: parent.ip, port: 4005, sent: () => undefined }
+    const request = syncPiecesRequest({ hostId: '', ...ask, speaksBlocks: true })
+    const telling = (async () => {
+      for await (const response of syncPieces(request, served, hangUp.signal)) {
+        const { port = 4005, ...told } = toldPieceOf(response, '')
+        later(() => news.put({ ...told, ip: parent.ip, port }))
+      }
+      if (!hangUp.signal.aborted) later(() => news.end())
+    })()
+    telling.catch((error: unknown) => news.fail(error))
+    yield* news
+  } finally {
+    for (const each of stops) each()
+    hangUp.abort()
+  }
+}
+
+interface Wish {
+  readonly number: number
+  readonly first: number
+  readonly count: number
+  readonly came: () => void
+  readonly lost: (why: Failure) => void
+}
+
+/** A kept connection to a parent; another one after it was closed. */
+class Channel implements BlockChannel {
+  readonly #giver: Giver
+  readonly #taker: Giver
+  readonly #deps: GatherDeps
+  readonly #wishes = new Set<Wish>()
+  #connection: Connection<Wish> | undefined
+
+  constructor(giver: Giver, taker: Giver, deps: GatherDeps) {
+    this.#giver = giver
+    this.#taker = taker
+    this.#deps = deps
+  }
+
+  ask({ number, first, count, bytes }: Parameters<BlockChannel['ask']>[0]): Promise<void> {
+    if (!this.#giver.machine.alive) return Promise.reject(gone())
+    return new Promise((came, lost) => {
+      const wish: Wish = { number, first, count, came, lost }
+      this.#wishes.add(wish)
+      this.#connection ??= this.#connect()
+      this.#connection.ask(wish, bytes)
+    })
+  }
+
+  close(): void {
+    this.#connection?.close()
+    this.#connection = undefined
+    this.#rejectAll()
+  }
+
+  #connect(): Connection<Wish> {
+    const { clock, wires } = this.#deps
+    const { handouts, task } = RealStore.of(this.#giver.holdings, clock)
+    const talk = {
+      asked: ({ number, first, count }: Wish) => handouts.asked(task, number, first, count),
+      sent: ({ number, count }: Wish) => {
+        handouts.sent(task, number, count)
+        clock.stir()
+      },
+      arrived: (wish: Wish) => {
+        this.#wishes.delete(wish)
+        wish.came()
+        clock.stir()
+      },
+      broken: () => {
+        this.#connection = undefined
+        clock.timer(wires.latency(this.#giver.machine, this.#taker.machine), () => this.#rejectAll())
+      },
+    }
+    return new Connection({ from: this.#giver.machine, to: this.#taker.machine }, talk, clock, wires)
+  }
+
+  #rejectAll(): void {
+    for (const wish of this.#wishes) wish.lost(gone())
+    this.#wishes.clear()
+    this.#deps.clock.stir()
+  }
 }
 
 function gone(): Failure {

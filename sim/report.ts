@@ -87,7 +87,7 @@ export function figuresOf(outcome: Outcome): Figures {
 
 /** The figures for people. */
 export function describe({ options }: Outcome, figures: Figures, wallMs: number): string {
-  const { peers, fileBytes, pieceLength, unit, seedRate, peerUpRate, twoSites, crossRate } = options
+  const { peers, fileBytes, pieceLength, unitLength, seedRate, peerUpRate, twoSites, crossRate } = options
   const rows: [string, string][] = [
     [
       'swarm',
@@ -95,7 +95,7 @@ export function describe({ options }: Outcome, figures: Figures, wallMs: number)
     ],
     [
       'file',
-      `${formatBytes(fileBytes)} in ${figures.pieces} pieces of ${formatBytes(pieceLength)}; passed on: ${unit}s`,
+      `${formatBytes(fileBytes)} in ${figures.pieces} pieces of ${formatBytes(pieceLength)}; asked for and passed on: ${formatBytes(unitLength)}`,
     ],
     ['bound', `${seconds(figures.boundMs)}${twoSites ? ` (trunk ${rate(crossRate)})` : ''}`],
     ['p50', `${seconds(figures.p50Ms)}   efficiency ${figures.efficiencyP50.toFixed(3)}`],

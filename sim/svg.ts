@@ -46,8 +46,8 @@ ${[0, 0.5, 1]
 }
 
 function title({ options }: Outcome): string {
-  const { peers, fileBytes, unit, seed } = options
-  return `${formatBytes(fileBytes)} to ${peers} peers, passed on in ${unit}s (seed ${seed}): bytes held over time`
+  const { peers, fileBytes, unitLength, seed } = options
+  return `${formatBytes(fileBytes)} to ${peers} peers, passed on in ${formatBytes(unitLength)} (seed ${seed}): bytes held over time`
 }
 
 /** Relative steps; points on the way of a straight line are left out. */

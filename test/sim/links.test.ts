@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Clock } from '../../sim/clock.ts'
+import { Connection } from '../../sim/connection.ts'
 import { Machine, type Site, Wires } from '../../sim/links.ts'
-import { BLOCK_BYTES, Transfer } from '../../sim/transfer.ts'
 
 const MiB = 2 ** 20
+const BLOCK_BYTES = 512 * 1024
 
 interface Arrival {
   readonly atMs: number
@@ -23,13 +24,12 @@ async function move(
   const arrivals: Arrival[] = []
   for (const from of givers) {
     for (const to of takers) {
-      let before = 0
-      const arrived = (now: number): void => {
-        arrivals.push({ atMs: clock.now(), bytes: now - before })
-        before = now
+      const arrived = (block: number): void => {
+        arrivals.push({ atMs: clock.now(), bytes: block })
       }
-      const talk = { available: () => bytes, arrived, done: () => undefined, broken: () => undefined }
-      new Transfer({ from, to }, { start: 0, end: bytes }, talk, clock, wires).open()
+      const talk = { asked: () => undefined, sent: () => undefined, arrived, broken: () => undefined }
+      const connection = new Connection<number>({ from, to }, talk, clock, wires)
+      for (let asked = 0; asked < bytes; asked += BLOCK_BYTES) connection.ask(BLOCK_BYTES, BLOCK_BYTES)
     }
   }
   await clock.run(() => false, Number.MAX_SAFE_INTEGER)
@@ -71,6 +71,29 @@ test('those who share a link share it evenly', async () => {
   const arrivals = await move([machine('a', 3 * MiB, 0)], takers, 4 * MiB)
   const lastOfEach = arrivals.slice(-3).map(({ atMs }) => atMs)
   expect(Math.max(...lastOfEach) - Math.min(...lastOfEach)).toBeLessThan(500)
+})
+
+test('what is asked for on a connection comes in that order; what was not sent yet is not, once it is closed', async () => {
+  const clock = new Clock()
+  const wires = new Wires({ latencyMs: 1, crossLatencyMs: 10, crossRate: 0 })
+  const [from, to] = [machine('a', 10 * MiB, 0), machine('a', 0, 0)]
+  const came: number[] = []
+  const talk = {
+    asked: () => undefined,
+    sent: () => undefined,
+    arrived: (number: number) => {
+      came.push(number)
+      if (number === 3) connection.close()
+    },
+    broken: () => undefined,
+  }
+  const connection = new Connection<number>({ from, to }, talk, clock, wires)
+  for (let number = 0; number < 10; number++) connection.ask(number, BLOCK_BYTES)
+  await clock.run(() => false, Number.MAX_SAFE_INTEGER)
+  expect(came).toEqual([0, 1, 2, 3])
+  // The next one was on its way.
+  expect(from.up.bytes).toBe(5 * BLOCK_BYTES)
+  expect(wires.lostBytes).toBe(BLOCK_BYTES)
 })
 
 test('happenings come in the order of their times, and of their asking', async () => {

@@ -14,9 +14,9 @@ test.each([
   [['--seed-rate', 'fast'], /--seed-rate fast: is not a size/],
   [['--latency', '10 parsecs'], /--latency 10 parsecs: is not a duration/],
   [['--leave', '1.5'], /--leave 1.5: is not a share from 0 to 0.9/],
-  [['--unit', 'byte'], /--unit byte: is none of piece, block/],
-  [['--round', 'real', '--unit', 'block'], /--round real: the daemon passes on whole pieces/],
-  [['--connections', 'no'], /--connections no: is none of new, kept/],
+  [['--grain', '64MiB', '--piece', '4MiB'], /--grain 64MiB: has to be a part of a piece/],
+  [['--grain', '1'], /--grain 1: has to be a part of a piece, of which there are at most \d+/],
+  [['--round', 'real', '--grain', '1MiB'], /--round real: the daemon passes on blocks/],
   [['--cross-rate', '1MB'], /--cross-rate and --cross-latency are for --two-dcs/],
   [['--set', 'candidateParentLimit'], /--set candidateParentLimit: write NAME=VALUE/],
   [['--set', 'candidateParents=3'], /candidateParents/],
@@ -43,7 +43,7 @@ test('flags mean what the issue says of them', () => {
     joinOverMs: 60_000,
     twoSites: true,
     crossRate: 50 * 2 ** 20,
-    unit: 'piece',
+    unitLength: 512 * 1024,
     seed: 3,
   })
   expect(command?.options.scheduler.candidateParentLimit).toBe(6)

@@ -25,10 +25,13 @@ function sum(values: Iterable<number>): number {
   return [...values].reduce((total, value) => total + value, 0)
 }
 
-for (const unit of ['piece', 'block'] as const) {
-  test(`one seed gives one result, byte for byte, and another seed another one (${unit}s)`, async () => {
+for (const [grain, unitLength] of [
+  ['blocks', BLOCK],
+  ['coarser', 4 * MiB],
+] as const) {
+  test(`one seed gives one result, byte for byte, and another seed another one (${grain})`, async () => {
     const told = async (seed: number): Promise<string> => {
-      const outcome = await run({ ...TROUBLED, unit, seed })
+      const outcome = await run({ ...TROUBLED, unitLength, seed })
       return JSON.stringify([outcome, figuresOf(outcome)]) + drawProgress(outcome)
     }
     const first = await told(7)
@@ -36,18 +39,19 @@ for (const unit of ['piece', 'block'] as const) {
     expect(await told(8)).not.toBe(first)
   })
 
-  test(`what is sent is received, or lost with who left (${unit}s)`, async () => {
-    const calm = await run({ peers: 20, fileBytes: 100 * MiB + 1, unit })
+  test(`what is sent is received, or lost with who left (${grain})`, async () => {
+    const calm = await run({ peers: 20, fileBytes: 100 * MiB + 1, unitLength })
     const sent = (outcome: Outcome): number =>
       outcome.originBytes + outcome.seed.sentBytes + sum(outcome.peers.map(({ sentBytes }) => sentBytes))
     const received = (outcome: Outcome): number =>
       outcome.seed.receivedBytes + sum(outcome.peers.map(({ receivedBytes }) => receivedBytes))
-    expect(calm.lostBytes).toBe(0)
-    expect(sent(calm)).toBe(received(calm))
-    // Nothing was fetched twice: the seed and each peer took the file once.
-    expect(received(calm)).toBe(21 * calm.options.fileBytes)
+    // What was called off at the end, when somebody else was faster, is all that may be lost or come twice.
+    const file = calm.options.fileBytes
+    expect(sent(calm)).toBeGreaterThanOrEqual(received(calm) + calm.lostBytes)
+    expect(sent(calm)).toBeLessThan(21 * file + 20 * 16 * unitLength)
+    expect(received(calm)).toBeGreaterThanOrEqual(21 * file)
 
-    const troubled = await run({ ...TROUBLED, unit })
+    const troubled = await run({ ...TROUBLED, unitLength })
     const underWay = sent(troubled) - received(troubled) - troubled.lostBytes
     expect(troubled.lostBytes).toBeGreaterThan(0)
     expect(underWay).toBeGreaterThanOrEqual(0)
@@ -55,8 +59,8 @@ for (const unit of ['piece', 'block'] as const) {
     expect(underWay).toBeLessThanOrEqual(troubled.options.fileBytes)
   })
 
-  test(`who stays gets every piece, though others leave, and none of them from thin air (${unit}s)`, async () => {
-    const outcome = await run({ ...TROUBLED, unit })
+  test(`who stays gets every piece, though others leave, and none of them from thin air (${grain})`, async () => {
+    const outcome = await run({ ...TROUBLED, unitLength })
     const { options, peers } = outcome
     const pieces = Math.ceil(options.fileBytes / options.pieceLength)
     expect(peers.filter(({ left }) => left)).toHaveLength(6)
@@ -74,8 +78,8 @@ test('no link passes more than its rate, and one block', async () => {
   const outcome = await run({ ...TROUBLED, crossRate: 8 * MiB, peerUpRate: 5 * MiB, peerDownRate: 11 * MiB })
   const { options, endedAtMs, crossBytes, peers, seed } = outcome
   const most = (rate: number, fromMs = 0): number => ((endedAtMs - fromMs) / 1000) * rate + 1.01 * BLOCK
-  // What leaves is counted when it is queued: each transfer that waits has its window of three blocks in the queue.
-  const queued = 3 * BLOCK * options.peers * options.concurrentPieces
+  // What leaves is counted when it is queued: what is being sent.
+  const queued = 8 * BLOCK
   expect(seed.sentBytes).toBeLessThan(most(options.seedRate) + queued)
   expect(Math.max(...crossBytes)).toBeLessThan(most(options.crossRate) + queued)
   for (const { receivedBytes, joinedAtMs } of peers) {
@@ -104,11 +108,11 @@ test('one peer alone comes within a twentieth of the bound, and never below it',
   expect(efficiencyP50).toBeLessThanOrEqual(1)
 })
 
-test('a hundred peers need a small multiple of the time of one: a seed alone would need a hundred', async () => {
+test('a hundred peers need little more time than one, and the seed sends the file little more than once', async () => {
   const one = figuresOf(await run({ peers: 1, fileBytes: 256 * MiB }))
   const hundred = figuresOf(await run({ peers: 100, fileBytes: 256 * MiB }))
-  expect(hundred.p50Ms / one.p50Ms).toBeLessThan(8)
-  expect(hundred.seedCopies).toBeLessThan(8)
+  expect(hundred.p50Ms / one.p50Ms).toBeLessThan(1.25)
+  expect(hundred.seedCopies).toBeLessThan(1.2)
 })
 
 test('the bound is the slowest of seed, taker, all uploads and the trunk', () => {
@@ -140,8 +144,8 @@ test('the model of a round is as fast as the round of the daemon itself, on the 
   }
   const [model, real] = [await means('model'), await means('real')]
   for (const key of ['p50Ms', 'seedCopies'] as const) {
-    expect(model[key] / real[key], key).toBeGreaterThan(0.85)
-    expect(model[key] / real[key], key).toBeLessThan(1.18)
+    expect(model[key] / real[key], key).toBeGreaterThan(0.93)
+    expect(model[key] / real[key], key).toBeLessThan(1.07)
   }
 })
 
