@@ -26,7 +26,7 @@ export class PieceTelling implements Disposable {
     this.#task = task
     this.#handout = handout
     this.speaksBlocks = request.speaksBlocks
-    this.#asked = request.allPieces ? undefined : new Set(request.interestedPieceNumbers)
+    this.#asked = request.allPieces ? undefined : askedOf(task, request)
     this.#child = handout?.join(
       (number) => this.#wants(number),
       () => this.wake(),
@@ -129,4 +129,9 @@ export class PieceTelling implements Disposable {
     this.#wholePieces ||= whole
     this.#wake()
   }
+}
+
+/** What the task cannot have takes no memory, and nobody waits for it. */
+function askedOf({ pieceCount = Number.POSITIVE_INFINITY }: StoredTask, asked: SyncPiecesRequest): Set<number> {
+  return new Set(asked.interestedPieceNumbers.filter((number) => number < pieceCount))
 }

@@ -137,6 +137,15 @@ test('a child that asked for some pieces is told of no other, and its talk ends 
   expect(new Set(child.numbers)).toEqual(new Set([1]))
 })
 
+test('nobody waits for pieces that the task cannot have, however many a child asks for', async () => {
+  await using parent = await parentOf()
+  const child = parent.child({ numbers: [1, ...Array.from({ length: 10_000 }, (_, n) => 4 + n)] })
+  const lost = parent.child({ numbers: [2 ** 32 - 1] })
+  await takeBlocks(parent.task, 1, 0, 8)
+  await expect.poll(() => child.over && lost.over).toBe(true)
+  expect([...child.numbers, ...lost.numbers]).toEqual([1])
+})
+
 test('pieces read from the origin are told to different children first, and to everybody once they were sent', async () => {
   await using parent = await parentOf()
   const a = parent.child()
