@@ -143,7 +143,7 @@ test('nobody waits for pieces that the task cannot have, however many a child as
   const lost = parent.child({ numbers: [2 ** 32 - 1] })
   await takeBlocks(parent.task, 1, 0, 8)
   await expect.poll(() => child.over && lost.over).toBe(true)
-  expect([...child.numbers, ...lost.numbers]).toEqual([1])
+  expect(new Set([...child.numbers, ...lost.numbers])).toEqual(new Set([1]))
 })
 
 test('pieces read from the origin are told to different children first, and to everybody once they were sent', async () => {
