@@ -4,7 +4,7 @@ import type { Logger } from '#runtime'
 import { type EarlyRead, orAbort, type ReadRequest, redactUrl, type Resource, type Source, type Sources } from '#source'
 import type { StoredTask, TaskMeta, TaskStore } from '#storage'
 import type { EarlyReads } from './early-reads.ts'
-import { expireInfoOf } from './read-origin.ts'
+import { expireInfoOf, firstBytes } from './read-origin.ts'
 import { digestOfVersion, versionOfDigest } from './origin-digest.ts'
 import type { Planner, Registration, TaskFacts } from './plan.ts'
 import type { DownloadRequest } from './request.ts'
@@ -125,7 +125,7 @@ function foundOf({ contentLength, expireInfo, headers, digest }: Resource): Foun
 
 /** Where this host will read the whole anyway, the question and the read are one request. */
 async function readEarly(
-  { range, disableBackSource }: DownloadRequest,
+  { range, disableBackSource, pieceLength }: DownloadRequest,
   taskId: string,
   read: ReadRequest,
   source: Source | Failure,
@@ -133,7 +133,7 @@ async function readEarly(
   signal: AbortSignal,
 ): Promise<EarlyRead | undefined> {
   if (!seed || disableBackSource || range !== undefined || source instanceof Failure) return undefined
-  return fetches.earlyReads.begin(taskId, source, read, signal)
+  return fetches.earlyReads.begin(taskId, source, read, signal, firstBytes(pieceLength))
 }
 
 /** Whether "not expired" says anything. A version that is but a digest is compared by asking for the digest again. */

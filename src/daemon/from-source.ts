@@ -1,8 +1,9 @@
 import { Failure, type Signer } from '#core'
 import { type ReadRequest, redactUrl } from '#source'
 import type { StoredTask } from '#storage'
+import { MoreConnections } from './more-connections.ts'
 import type { FromSourceDeps, Stretch } from './read-origin.ts'
-import { readRun } from './source-run.ts'
+import { CONNECTIONS, readRun } from './source-run.ts'
 
 /**
  * Reads the wanted pieces that are missing at the origin, run by run, each run in one stream, or in a few where that is
@@ -16,9 +17,10 @@ export async function fetchFromSource(
   signal: AbortSignal,
 ): Promise<void> {
   const ranges = await supportsRanges(task, request, deps, signal)
+  const policy = new MoreConnections(deps.connections ?? CONNECTIONS)
   for (let run = nextRun(task, wanted); run !== undefined; run = nextRun(task, wanted)) {
     const before = task.heldBytes
-    await readRun(task, ranges ? run : { first: 0, end: undefined }, request, deps, signal)
+    await readRun(task, ranges ? run : { first: 0, end: undefined }, request, deps, signal, policy)
     const settled = task.pieceCount === 0
     if (task.heldBytes === before && !settled)
       throw new Failure('source.broken', `${redactUrl(request.url)} was read without one more piece of it`)

@@ -6,7 +6,7 @@ import type { HostKey } from './trust.ts'
 export interface FromSourceDeps {
   readonly source: Source
   readonly signer: { readonly hostId: string; readonly key: HostKey }
-  /** Connections to the origin at most, where more of them are faster; 4 when not given. */
+  /** Connections to the origin at most, where more of them are faster; some when not given. */
   readonly connections?: number
   /** Puts the limits of this download around a sink. */
   limit(sink: ByteSink): ByteSink
@@ -22,15 +22,30 @@ export interface Stretch {
 
 /** What is special about one stream. */
 export interface Way {
-  /** Puts something around the sink of the pieces; `full` before its end, it is a cut: what follows is for others. */
+  /** Puts something around the sink of the pieces. */
   around?(sink: ByteSink): ByteSink
   /** Told what the origin answers; `limited`: this download has a limit of its own. */
   answered?(answer: Answer, limited: boolean): void
+  /** See ReadOptions: of a stretch that is the whole. What does not come then is for others. */
+  readonly atFirst?: number
   /** See ReadOptions. */
   readonly impatient?: boolean
 }
 
-/** Reads a stretch of pieces at the origin, in one stream. An origin that knows no ranges is read from its start. */
+const FIRST_BYTES = 64 * 2 ** 20
+
+/**
+ * What to ask for before it is known how fast an origin is: enough to see, and whole pieces. Undefined where pieces have
+ * a length of the user's choice that does not fit.
+ */
+export function firstBytes(pieceLength?: number): number | undefined {
+  return FIRST_BYTES % (pieceLength ?? FIRST_BYTES) === 0 ? FIRST_BYTES : undefined
+}
+
+/**
+ * Reads a stretch of pieces at the origin, in one stream. An origin that knows no ranges is read from its start, unless
+ * the stream is an impatient one.
+ */
 export async function readStretch(
   task: StoredTask,
   stretch: Stretch,
@@ -52,12 +67,14 @@ export async function readStretch(
   })
   const limited = deps.limit(writer)
   const sink = way.around?.(limited) ?? limited
-  const ifMatch = expireInfoOf(task)
+  const { atFirst, impatient = false } = way
+  let bytes: number
   try {
-    await deps.source.read(request, sink, {
+    ;({ bytes } = await deps.source.read(request, sink, {
       signal,
-      ifMatch,
-      ...(way.impatient === true ? { impatient: true } : {}),
+      ifMatch: expireInfoOf(task),
+      impatient,
+      ...(whole && atFirst !== undefined ? { atFirst } : {}),
       ...(whole && length !== undefined ? { wholeBytes: length } : {}),
       onAnswer(answer) {
         checkLength(task, answer.totalLength)
@@ -66,14 +83,17 @@ export async function readStretch(
         way.answered?.(answer, limited !== writer)
       },
       ...(whole ? {} : { range: { start, end } }),
-    })
+    }))
   } catch (error) {
-    if (!whole && isNotSupported(error)) return readStretch(task, { first: 0, end: undefined }, request, deps, signal)
+    const asksLess = !whole || atFirst !== undefined
+    if (asksLess && !impatient && isNotSupported(error)) {
+      return readStretch(task, { first: 0, end: undefined }, request, deps, signal)
+    }
     await writer.end().catch(() => undefined) // what came whole is kept for the next try; the first error is the one to tell
     throw error
   }
-  const isCut = sink.full && !limited.full
-  await writer.end({ eof: !isCut && end === (length ?? Number.POSITIVE_INFINITY) - 1 })
+  const toTheEnd = end === (length ?? Number.POSITIVE_INFINITY) - 1
+  await writer.end({ eof: toTheEnd && (length === undefined || start + bytes === length) })
 }
 
 /** What the origin said of the content that is here. */

@@ -1,28 +1,41 @@
 import { randomFillSync } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ByteRange, Failure } from '#core'
+import { type ByteRange, Failure, type FailureCode } from '#core'
 import type { ReadOptions, ReadRequest, Source } from '#source'
 import type { StoredTask, TaskStore } from '#storage'
+import { fetchFromSource } from './from-source.ts'
 import type { FromSourceDeps } from './read-origin.ts'
 import { type Policy, readRun } from './source-run.ts'
 import { bytesOf, metaOf, newReader, PIECE_LENGTH, tempStore } from './swarm-fixture.ts'
 
 const PIECES = 24
+const FIRST = 4
 const content = randomFillSync(Buffer.alloc(PIECES * PIECE_LENGTH - 1000))
 const request: ReadRequest = { url: 'http://origin/file', headers: {} }
+
+interface Asked extends ByteRange {
+  /** Others that were being given at that time. */
+  readonly beside: number
+  given: number
+}
 
 /** An origin in this process; it counts what it gives and who is being given right now. */
 class Origin implements Source {
   readonly scheme = 'http'
   etag = '"v1"'
-  ranges: boolean | undefined = true
-  /** Which of its streams fail, and after how many bytes. */
+  /** Whether it knows ranges, from which of its streams on it does not, and whether it says so. */
+  ranges = true
+  rangesUntil = Number.POSITIVE_INFINITY
+  tellsRanges = true
+  /** Which of its streams fail, after how many bytes, and how. */
   fails = new Map<number, number>()
-  streams: (ByteRange | undefined)[] = []
-  bytesRead = 0
+  code: FailureCode = 'source.unreachable'
+  /** Streams that it gives to at once; more are refused. */
+  most = Number.POSITIVE_INFINITY
+  streams: Asked[] = []
+  refusals = 0
   running = 0
-  broken = 0
   local(): boolean {
     return false
   }
@@ -32,32 +45,73 @@ class Origin implements Source {
   async isExpired(): Promise<boolean> {
     return false
   }
+  get bytesRead(): number {
+    return this.streams.reduce((sum, { given }) => sum + given, 0)
+  }
   async read(_: ReadRequest, sink: Parameters<Source['read']>[1], options: ReadOptions) {
-    const { range, signal } = options
-    const failsAt = this.fails.get(this.streams.push(range) - 1) ?? Number.POSITIVE_INFINITY
-    options.onAnswer?.({ expireInfo: { etag: this.etag }, totalLength: content.length, supportsRange: this.ranges })
+    const { range, atFirst, signal } = options
+    if (this.running >= this.most) {
+      this.refusals++
+      throw new Failure('source.unreachable', 'status code from source is 503')
+    }
+    const knows = this.ranges && this.streams.length < this.rangesUntil
+    if (!knows && range !== undefined) throw new Failure('source.not_supported', 'it answers 200')
+    const all = { start: 0, end: content.length - 1 }
+    const part = knows && atFirst !== undefined ? { start: 0, end: atFirst - 1 } : undefined
+    const asked = { ...(range ?? part ?? all), beside: this.running, given: 0 }
+    const failsAt = this.fails.get(this.streams.push(asked) - 1) ?? Number.POSITIVE_INFINITY
+    const supportsRange = knows && this.tellsRanges ? true : undefined
+    options.onAnswer?.({
+      expireInfo: { etag: this.etag },
+      totalLength: content.length,
+      supportsRange,
+      ...(part === undefined ? {} : { part }),
+    })
     this.running++
-    const { start, end } = range ?? { start: 0, end: content.length - 1 }
-    let at = start
     try {
-      while (at <= end && !sink.full) {
+      while (asked.start + asked.given <= asked.end && !sink.full) {
         await turn()
         if (signal.aborted) throw signal.reason
-        if (at - start >= failsAt) {
-          this.broken++
-          throw new Failure('source.unreachable', 'the connection broke')
-        }
+        if (asked.given >= failsAt) throw new Failure(this.code, 'the connection broke')
         const space = sink.space()
-        const part = content.subarray(at, Math.min(at + space.length, end + 1))
-        space.set(part)
-        at += part.length
-        this.bytesRead += part.length
-        if (!sink.filled(part.length)) await sink.drained()
+        const at = asked.start + asked.given
+        const bytes = content.subarray(at, Math.min(at + space.length, asked.end + 1))
+        space.set(bytes)
+        asked.given += bytes.length
+        if (!sink.filled(bytes.length)) await sink.drained()
       }
     } finally {
       this.running--
     }
-    return { bytes: at - start, expireInfo: {} }
+    return { bytes: asked.given, expireInfo: {} }
+  }
+}
+
+/** Does what it was told beforehand, look by look. */
+class Script implements Policy {
+  connections = 1
+  looks = 0
+  refusals = 0
+  aheadPieces = 1
+  readonly #words: readonly number[]
+  constructor(...words: number[]) {
+    this.#words = words
+  }
+  begin(): void {}
+  look(): void {
+    const word = this.#words[this.looks++]
+    if (word !== undefined && this.refusals === 0) this.connections = word
+  }
+  refused(): void {
+    this.refusals++
+    this.connections = Math.max(this.connections - 1, 1)
+    this.aheadPieces = 0
+  }
+  stretchBytes(): number {
+    return 2 * PIECE_LENGTH
+  }
+  aheadBytes(): number {
+    return this.aheadPieces * PIECE_LENGTH
   }
 }
 
@@ -71,102 +125,143 @@ beforeEach(async () => {
 })
 afterEach(() => store[Symbol.asyncDispose]())
 
-/** Says these words, and then nothing more. */
-function policyOf(...words: ('add' | 'drop' | 'stay')[]): Policy & { looks: number } {
-  const policy = { looks: 0, look: () => words[policy.looks++] ?? 'stay' }
-  return policy
-}
-
 const { signal } = new AbortController()
 
-async function read(policy: Policy, over: Partial<FromSourceDeps> = {}, stop = signal): Promise<void> {
-  const deps = {
-    source: origin,
-    signer: newReader(),
-    limit: (sink) => sink,
-    published: () => undefined,
-    ...over,
-  } satisfies FromSourceDeps
-  await readRun(task, { first: 0, end: PIECES }, request, deps, stop, policy, 1)
+function depsOf(over: Partial<FromSourceDeps> = {}): FromSourceDeps {
+  return { source: origin, signer: newReader(), limit: (sink) => sink, published: () => undefined, ...over }
+}
+
+async function read(
+  policy: Policy,
+  over: Partial<FromSourceDeps> = {},
+  run = { first: 0, end: PIECES },
+): Promise<void> {
+  const pace = { lookMs: 1, firstBytes: FIRST * PIECE_LENGTH }
+  await readRun(task, run, request, depsOf(over), signal, policy, pace)
 }
 
 const isWhole = async (): Promise<boolean> => (await bytesOf(task)).equals(content)
+const starts = (): number[] => origin.streams.map(({ start }) => start / PIECE_LENGTH)
+const sentWhole = ({ start, end, given }: Asked): boolean => given === end - start + 1
+const most = (): number => Math.max(...origin.streams.map(({ beside }) => beside)) + 1
 
-test('several streams read the pieces between them, each byte once', async () => {
-  await read(policyOf('add', 'add', 'add'))
+test('several streams read the pieces between them, from the front, each byte once', async () => {
+  await read(new Script(4))
   expect(await isWhole()).toBe(true)
   expect(origin.bytesRead).toBe(content.length)
-  expect(origin.streams.length).toBeGreaterThan(3)
-  expect(origin.streams[0]).toBeUndefined()
-  const [first] = origin.streams
-    .slice(1)
-    .flatMap((range) => (range === undefined ? [] : [range.start]))
-    .toSorted((a, b) => a - b)
-  expect((first ?? 0) % PIECE_LENGTH).toBe(0)
+  expect(origin.streams.every(sentWhole)).toBe(true)
+  expect(most()).toBeGreaterThan(3)
+  expect(starts()).toEqual([0, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22])
 })
 
-test('one stream is all there is as long as nobody asks for more', async () => {
-  await read(policyOf())
+test('one stream follows the other as long as nobody asks for more, and a moment before the other ends', async () => {
+  await read(new Script())
   expect(await isWhole()).toBe(true)
-  expect(origin.streams).toEqual([undefined])
-})
-
-test('a stream that is one too many ends what it has begun, and nothing else', async () => {
-  await read(policyOf('add', 'drop'))
-  expect(await isWhole()).toBe(true)
-  expect(origin.streams).toHaveLength(2)
   expect(origin.bytesRead).toBe(content.length)
+  expect(origin.streams.map(({ beside }) => beside)).toEqual([0, ...Array<number>(10).fill(1)])
 })
 
-test('an origin that refuses a second stream is read over the first, as far as that one goes', async () => {
+test('a stream that is one too many is sent whole, and no other takes its place', async () => {
+  await read(new Script(4, 1))
+  expect(await isWhole()).toBe(true)
+  expect(origin.streams.every(sentWhole)).toBe(true)
+  expect(origin.bytesRead).toBe(content.length)
+  expect(origin.streams.slice(-3).every(({ beside }) => beside <= 1)).toBe(true)
+})
+
+test('pieces that are here already are not asked for', async () => {
+  await read(new Script(), {}, { first: 6, end: 9 })
+  origin.streams = []
+  await read(new Script(2))
+  expect(await isWhole()).toBe(true)
+  expect(starts()).toEqual([0, 4, 9, 11, 13, 15, 17, 19, 21, 23])
+  expect(origin.bytesRead).toBe(content.length - 3 * PIECE_LENGTH)
+})
+
+test('what is missing in the middle is read in the same way', async () => {
+  await read(new Script(2), {}, { first: 3, end: 20 })
+  expect(starts()).toEqual([3, 7, 9, 11, 13, 15, 17, 19])
+  expect(task.pieces().map(({ number }) => number)).toEqual(Array.from({ length: 17 }, (_, n) => n + 3))
+})
+
+test('an origin that knows no ranges is read once, in one stream', async () => {
+  origin.ranges = false
+  const script = new Script(4, 4, 4)
+  await read(script)
+  expect(await isWhole()).toBe(true)
+  expect(origin.streams).toHaveLength(1)
+  expect(script.looks).toBe(0)
+})
+
+test('an origin that answers a later range with everything is asked for no more streams, and then for the whole', async () => {
+  origin.rangesUntil = 1
+  const script = new Script(2)
+  await read(script)
+  expect(await isWhole()).toBe(true)
+  expect(script.refusals).toBe(1)
+  expect(origin.streams.map(({ start, end }) => [start, end])).toEqual([
+    [0, FIRST * PIECE_LENGTH - 1],
+    [0, content.length - 1],
+  ])
+})
+
+test('an origin that refuses a second stream is read over one after the other, each byte once', async () => {
+  origin.most = 1
+  const script = new Script(4, 4, 4)
+  await read(script)
+  expect(await isWhole()).toBe(true)
+  expect(origin.bytesRead).toBe(content.length)
+  expect(script.connections).toBe(1)
+  expect(origin.refusals).toBeLessThanOrEqual(4)
+  expect(most()).toBe(1)
+})
+
+test('what an additional stream did not bring is asked for again, by the piece', async () => {
   origin.fails.set(1, PIECE_LENGTH + 5)
-  let looks = 0
-  await read({ look: () => (looks++ === 0 || origin.broken > 0 ? 'add' : 'stay') })
-  expect(origin.streams).toHaveLength(2)
-  const missing = Array.from({ length: PIECES }, (_, number) => number).filter(
-    (number) => task.piece(number) === undefined,
-  )
-  const [{ start, end }] = origin.streams.slice(1) as [ByteRange]
-  // What the second one began and did not bring is the next run's.
-  expect(missing[0]).toBe(start / PIECE_LENGTH + 1)
-  expect(missing.at(-1)).toBe(Math.floor(end / PIECE_LENGTH))
+  const script = new Script(2)
+  await read(script)
+  expect(await isWhole()).toBe(true)
+  expect(script.refusals).toBe(1)
+  expect(origin.bytesRead).toBe(content.length + 512 * 1024)
 })
 
-test('when the first stream fails all of them end, and what came whole is kept', async () => {
+test('when the only stream fails, or one finds another content, all of them end, and what came whole is kept', async () => {
   origin.fails.set(0, 3 * PIECE_LENGTH + 5)
-  await expect(read(policyOf('add', 'add'))).rejects.toMatchObject({ code: 'source.unreachable' })
+  await expect(read(new Script(4))).rejects.toMatchObject({ code: 'source.unreachable' })
+  expect(origin.running).toBe(0)
+  for (const number of [0, 1, 2]) expect(task.piece(number)).toBeDefined()
+  task = await store.open(metaOf(content.length, { version: 'v2' }))
+  origin.streams = []
+  origin.fails = new Map([[2, PIECE_LENGTH]])
+  origin.code = 'source.changed'
+  await expect(read(new Script(4))).rejects.toMatchObject({ code: 'source.changed' })
   expect(origin.running).toBe(0)
   expect(origin.bytesRead).toBeLessThan(content.length * 0.75)
-  for (const number of [0, 1, 2]) expect(task.piece(number)).toBeDefined()
 })
 
 test('an abort ends all of them, with its reason', async () => {
   const stop = new AbortController()
   const reason = new Failure('download.cancelled', 'enough')
-  let looks = 0
-  const policy: Policy = {
-    look() {
-      if (++looks === 4) stop.abort(reason)
-      return looks < 3 ? 'add' : 'stay'
-    },
+  const script = new Script(3, 3, 3)
+  const pace = { lookMs: 1, firstBytes: FIRST * PIECE_LENGTH }
+  const look = script.look.bind(script)
+  script.look = () => {
+    look()
+    if (origin.running > 1) stop.abort(reason)
   }
-  await expect(read(policy, {}, stop.signal)).rejects.toBe(reason)
-  expect(origin.streams).toHaveLength(3)
+  const reading = readRun(task, { first: 0, end: PIECES }, request, depsOf(), stop.signal, script, pace)
+  await expect(reading).rejects.toBe(reason)
   expect(origin.running).toBe(0)
+  expect(origin.bytesRead).toBeLessThan(content.length)
 })
 
-test('what cannot be joined for sure, may be read over one connection only, or has a limit, is read in one stream', async () => {
-  const never = policyOf('add', 'add')
+test('what cannot be joined for sure is read in one stream, what has a limit in one at a time', async () => {
+  const never = new Script(4, 4)
   origin.etag = 'W/"v1"'
   task = await store.open(metaOf(content.length, { etag: 'W/"v1"', version: 'w' }))
   await read(never)
-  task = await store.open(metaOf(content.length, { version: 'v2' }))
-  origin.etag = '"v1"'
-  origin.ranges = undefined
-  await read(never)
-  task = await store.open(metaOf(content.length, { version: 'v3' }))
-  origin.ranges = true
-  await read(never, { connections: 1 })
+  expect(origin.streams).toHaveLength(1)
+  origin = new Origin()
   task = await store.open(metaOf(content.length, { version: 'v4' }))
   const limit: FromSourceDeps['limit'] = (sink) => ({
     space: () => sink.space(),
@@ -177,6 +272,16 @@ test('what cannot be joined for sure, may be read over one connection only, or h
     },
   })
   await read(never, { limit })
+  expect(starts()).toEqual([0, FIRST])
+  expect(most()).toBe(1)
   expect(never.looks).toBe(0)
+  expect(origin.bytesRead).toBe(content.length)
   expect(await isWhole()).toBe(true)
+})
+
+test('at most one connection: one stream at a time, each byte once', async () => {
+  await fetchFromSource(task, { first: 0, last: undefined }, request, depsOf({ connections: 1 }), signal)
+  expect(await isWhole()).toBe(true)
+  expect(origin.bytesRead).toBe(content.length)
+  expect(starts()).toEqual([0, 16])
 })

@@ -16,13 +16,20 @@ export interface CheckedResponse {
   readonly answer: Answer
 }
 
+/** Which bytes were asked for; all of them where neither is said. */
+export interface AskedFor {
+  readonly range?: ByteRange | undefined
+  /** See ReadOptions; only our own clients are asked for it. */
+  readonly atFirst?: number | undefined
+}
+
 /**
  * Checks what a client says about its body. Bytes of another place than those asked for must be found out here: once
  * they are given, pieces may have been made of them.
  */
 export function checkResponse(
   response: SourceResponse,
-  range: ByteRange | undefined,
+  { range: wanted, atFirst }: AskedFor,
   context: FailureContext,
 ): CheckedResponse {
   if (typeof response !== 'object' || response === null) throw brokenAnswer('download gave no response', context)
@@ -31,6 +38,8 @@ export function checkResponse(
   const body = checkBody(response.body, context)
   const headers = cleanHeaders(response.headers)
   const bytes = checkLength(response.contentLength, body, context)
+  const front = atFirst === undefined || status !== 206 ? undefined : rangeSent(headers, context)
+  const range = wanted ?? front
   const total =
     range === undefined
       ? checkWhole(status, bytes, context)
@@ -41,8 +50,27 @@ export function checkResponse(
   return {
     body,
     bytes: range === undefined ? bytes : rangeLength(range),
-    answer: { expireInfo, totalLength: total, supportsRange, headers: handedOn(headers), ...digest },
+    answer: {
+      expireInfo,
+      totalLength: total,
+      supportsRange,
+      ...partOf(front, total),
+      headers: handedOn(headers),
+      ...digest,
+    },
   }
+}
+
+/** The part that came of a read that left it to the origin. */
+function rangeSent(headers: Readonly<Record<string, string>>, context: FailureContext): ByteRange {
+  const range = parseContentRange(headers['content-range'] ?? '')?.range
+  if (range === undefined) throw brokenAnswer('it answered 206 and does not say with which bytes', context)
+  return range
+}
+
+/** As a field to spread; none where the part is all there is. */
+function partOf(range: ByteRange | undefined, total: number | undefined): { readonly part?: ByteRange } {
+  return range === undefined || rangeLength(range) === total ? {} : { part: range }
 }
 
 /** What a client says that the whole must match, as a field to spread; `source.broken` for what is no digest. */

@@ -33,9 +33,12 @@ export interface ClientSourceOptions {
   local?(url: string): boolean
 }
 
-/** What our own clients are told beyond the contract: which version is wanted, so that they need not send another. */
+/** What our own clients are told beyond the contract. */
 export interface InTreeRequest extends SourceRequest {
+  /** Which version is wanted, so that they need not send another. */
   readonly ifMatch?: ExpireInfo
+  /** See ReadOptions. */
+  readonly atFirst?: number
 }
 
 /**
@@ -94,7 +97,8 @@ async function readOnce(
   signal: AbortSignal,
 ): Promise<ReadResult> {
   const { range, ifMatch = {} } = options
-  const asked = sourceRequest(request, { range, ...(context.inTree ? { ifMatch } : {}) }, signal)
+  const atFirst = context.inTree && range === undefined ? options.atFirst : undefined
+  const asked = sourceRequest(request, { range, atFirst, ...(context.inTree ? { ifMatch } : {}) }, signal)
   const downloading = Promise.resolve(quick(() => client.download(asked)))
   const response = await translated(downloading, context, signal).catch((error: unknown) => {
     downloading.then((late) => closeBody(late?.body)).catch(() => undefined)
@@ -102,7 +106,7 @@ async function readOnce(
   })
   try {
     const checked = await translated(
-      quick(() => checkResponse(response, range, context)),
+      quick(() => checkResponse(response, { range, atFirst }, context)),
       context,
       signal,
     )
@@ -172,7 +176,14 @@ async function quick<T>(call: () => T | Promise<T>): Promise<T> {
 
 function sourceRequest(
   { url, headers }: ReadRequest,
-  { range, ifMatch }: { range?: ByteRange | undefined; ifMatch?: ExpireInfo },
+  {
+    range,
+    atFirst,
+    ifMatch,
+  }: Pick<InTreeRequest, 'ifMatch'> & {
+    range?: ByteRange | undefined
+    atFirst?: number | undefined
+  },
   signal: AbortSignal,
 ): InTreeRequest {
   return {
@@ -180,6 +191,7 @@ function sourceRequest(
     headers: requestHeaders(headers, range),
     signal,
     ...(range === undefined ? {} : { range: { start: range.start, end: range.end } }),
+    ...(atFirst === undefined ? {} : { atFirst }),
     ...(ifMatch === undefined ? {} : { ifMatch: cleanExpireInfo(ifMatch) }),
   }
 }

@@ -144,6 +144,81 @@ test('a read that breaks is resumed where it broke, as ever', async () => {
   expect(asked).toHaveLength(2)
 })
 
+/** Answers a range from the start by the part of that length, of a content with these validators. */
+function givesParts(fields: string): (socket: Socket, head: string) => void {
+  return (socket, head) => {
+    const [, first = 0, last = content.length - 1] = (/range: bytes=(\d+)-(\d+)/i.exec(head) ?? []).map(Number)
+    const end = Math.min(last, content.length - 1)
+    const part = `Content-Length: ${end + 1 - first}\r\nContent-Range: bytes ${first}-${end}/${content.length}`
+    socket.write(`HTTP/1.1 206 Partial\r\n${part}\r\n${fields}\r\n`)
+    socket.end(content.subarray(first, end + 1))
+  }
+}
+
+test('of a large file the first bytes can be asked for by themselves; a small one comes whole', async () => {
+  content = Buffer.from(bytesOf({ size: 300_000, seed: 3 }))
+  answer = givesParts('ETag: "1"\r\n')
+  using early = (await beginRead(http, request(), signal, 100_000)) ?? expect.fail('no read has begun')
+  expect(early.resource).toMatchObject({ contentLength: 300_000, supportsRange: true, expireInfo: { etag: '"1"' } })
+  expect(early.resource.headers).not.toHaveProperty('content-range')
+  const answers: unknown[] = []
+  const onAnswer = (told: unknown): void => void answers.push(told)
+  expect((await read(early, testSink(), { atFirst: 100_000, onAnswer })).equals(content.subarray(0, 100_000))).toBe(
+    true,
+  )
+  expect(answers).toMatchObject([{ part: { start: 0, end: 99_999 }, totalLength: 300_000 }])
+  using small = (await beginRead(http, request(), signal, 300_000)) ?? expect.fail('no read has begun')
+  expect((await read(small, testSink(), { wholeBytes: 300_000 })).equals(content)).toBe(true)
+  expect(asked).toHaveLength(2)
+})
+
+test('who wants the whole in one go does not go on with a read of the first bytes', async () => {
+  content = Buffer.from(bytesOf({ size: 300_000, seed: 3 }))
+  answer = (socket, head) => {
+    if (/^range/im.test(head)) return givesParts('ETag: "1"\r\n')(socket, head)
+    socket.write(headOf(content.length))
+    socket.end(content)
+  }
+  using early = (await beginRead(http, request(), signal, 100_000)) ?? expect.fail('no read has begun')
+  expect((await read(early)).equals(content)).toBe(true)
+  expect(asked).toHaveLength(2)
+})
+
+test('an origin that gives the whole, or breaks in the middle of the first bytes, is read as ever', async () => {
+  content = Buffer.from(bytesOf({ size: 300_000, seed: 3 }))
+  using early = (await beginRead(http, request(), signal, 100_000)) ?? expect.fail('no read has begun')
+  expect((await read(early, testSink(), { atFirst: 100_000 })).equals(content)).toBe(true)
+  expect(asked).toHaveLength(1)
+  const ranges: string[] = []
+  answer = (socket, head) => {
+    ranges.push(/range: (bytes=\S+)/i.exec(head)?.[1] ?? '')
+    if (ranges.length > 1) return givesParts('ETag: "1"\r\n')(socket, head)
+    const part = 'Content-Length: 100000\r\nContent-Range: bytes 0-99999/300000'
+    socket.write(`HTTP/1.1 206 Partial\r\n${part}\r\nETag: "1"\r\n\r\n`)
+    socket.end(content.subarray(0, 40_000))
+  }
+  const sink = testSink()
+  await http.read(request(), sink, { signal, atFirst: 100_000 })
+  expect(sink.bytes.equals(content.subarray(0, 100_000))).toBe(true)
+  expect(ranges).toEqual(['bytes=0-99999', 'bytes=40000-99999'])
+})
+
+test('parts that could not be joined for sure, other bytes than the first, and none named are not taken', async () => {
+  content = Buffer.from(bytesOf({ size: 300_000, seed: 3 }))
+  const first = (): Promise<unknown> => beginRead(http, request(), signal, 100_000)
+  for (const fields of ['ETag: W/"1"\r\n', '']) {
+    answer = givesParts(fields)
+    await expect(first()).rejects.toMatchObject({ code: 'source.not_supported' })
+  }
+  for (const range of ['bytes 1-100000/300000', 'bytes 0-99998/300000', 'bytes 0-99999/*', 'bytes */9', 'x']) {
+    answer = (socket) =>
+      socket.end(`HTTP/1.1 206 Partial\r\nContent-Length: 5\r\nETag: "1"\r\nContent-Range: ${range}\r\n\r\nabcde`)
+    await expect(first()).rejects.toMatchObject({ code: 'source.broken' })
+  }
+  answer = (socket) => socket.end('HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\nContent-Length: 0\r\n\r\n')
+  await expect(first()).rejects.toMatchObject({ code: 'source.range_invalid' })
+})
+
 test('an abort, and what onAnswer throws, end the read', async () => {
   content = Buffer.alloc(64 * MiB)
   const stop = new AbortController()

@@ -15,16 +15,18 @@ export interface EarlyRead extends Disposable {
 }
 
 /**
- * Begins a read where the source answers for both. Undefined where it does not, or where the answer leaves out what a
+ * Begins a read where the source answers for both; `atFirst` is as in ReadOptions, and then for who goes on to say as
+ * well. Undefined where it does not, or where the answer leaves out what a
  * description has to tell: then ask for one. Fails as `describe` does, but after one try.
  */
 export async function beginRead(
   source: Source,
   request: ReadRequest,
   signal: AbortSignal,
+  atFirst?: number,
 ): Promise<EarlyRead | undefined> {
   if (!source.readsDescribe) return undefined
-  const early = new BegunRead(source, request)
+  const early = new BegunRead(source, request, atFirst)
   try {
     const answer = await orAbort(early.answered, signal)
     if (answer.totalLength !== undefined) return early
@@ -41,21 +43,24 @@ class BegunRead implements EarlyRead {
   readonly answered: Promise<Answer>
   readonly #inner: Source
   readonly #request: ReadRequest
+  readonly #atFirst: number | undefined
   readonly #sink = new LateSink()
   readonly #stop = new AbortController()
   readonly #reading: Promise<ReadResult>
   #answer: Answer | undefined
   #left = false
 
-  constructor(source: Source, request: ReadRequest) {
+  constructor(source: Source, request: ReadRequest, atFirst: number | undefined) {
     this.#inner = source
     this.#request = request
+    this.#atFirst = atFirst
     this.source = { ...source, read: (asked, sink, options) => this.#read(asked, sink, options) }
     const { signal } = this.#stop
     let reading: Promise<ReadResult> | undefined
     this.answered = new Promise((resolve, reject) => {
       const onAnswer = (answer: Answer): void => resolve((this.#answer = answer))
-      reading = source.read(request, this.#sink, { signal, impatient: true, onAnswer })
+      const options = { signal, impatient: true, onAnswer, ...(atFirst === undefined ? {} : { atFirst }) }
+      reading = source.read(request, this.#sink, options)
       reading.catch(reject)
     })
     this.answered.catch(() => undefined)
@@ -89,8 +94,9 @@ class BegunRead implements EarlyRead {
     return this.#goOn(sink, options, answer)
   }
 
-  #fits({ url }: ReadRequest, { range, ifMatch, wholeBytes }: ReadOptions, answer: Answer): boolean {
-    const expected = wholeBytes === undefined || wholeBytes === answer.totalLength
+  #fits({ url }: ReadRequest, { range, ifMatch, wholeBytes, atFirst }: ReadOptions, answer: Answer): boolean {
+    const sameEnd = answer.part === undefined || atFirst === this.#atFirst
+    const expected = sameEnd && (wholeBytes === undefined || wholeBytes === answer.totalLength)
     return (
       url === this.#request.url &&
       range === undefined &&

@@ -59,7 +59,7 @@ export class ReadProgress {
 
   /** Bytes of this read, where they are known. */
   #length(): number | undefined {
-    const { range } = this.#options
+    const range = this.#options.range ?? this.first?.part
     return range === undefined ? this.first?.totalLength : rangeLength(range)
   }
 

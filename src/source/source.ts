@@ -24,6 +24,12 @@ export interface ReadOptions {
   /** Exactly these bytes. Fails with `source.not_supported` when the origin cannot, before any byte was given. */
   readonly range?: ByteRange
   /**
+   * Of a read without a range: no more than so many bytes from its start, where the origin gives them by themselves and
+   * the rest can be joined to them for sure; Answer tells with `part`. Where it does not, or where the source knows
+   * nothing of it, all comes.
+   */
+  readonly atFirst?: number
+  /**
    * Bytes that the whole must have, as it was described. Counts where a read without a range is answered by a body of
    * no announced length; its last byte is then given only when nothing follows.
    */
@@ -46,6 +52,8 @@ export interface Answer {
   readonly totalLength: number | undefined
   /** True: what breaks can be resumed by a range. Undefined: not known. */
   readonly supportsRange: boolean | undefined
+  /** Only these bytes come, and not the whole: see `atFirst`. */
+  readonly part?: ByteRange
   /** As Resource has them. */
   readonly headers?: Headers
   /** As Resource has it: of the whole, also where the body is a range. */

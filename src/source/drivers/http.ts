@@ -9,7 +9,7 @@ import { parseHttpDate } from '../http-date.ts'
 import { newResponse } from '../response.ts'
 import type { SourceSettings } from '../settings.ts'
 import { broken, changed, notSupported, unexpectedStatus } from '../source-error.ts'
-import { sameVersion } from '../validators.ts'
+import { areStrong, sameVersion } from '../validators.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import { codingOf, decoded } from './http-encoding.ts'
 import { directSender } from './http-direct.ts'
@@ -84,20 +84,22 @@ function infoOf(answer: HttpAnswer, length: number | undefined, supportsRange: b
 
 async function download(request: InTreeRequest, ask: Exchange): Promise<SourceResponse> {
   const { headers, ...rest } = target(request)
-  const { range, ifMatch = {} } = request
+  const { range, ifMatch = {}, atFirst } = request
+  const wanted = range ?? (atFirst === undefined ? undefined : { start: 0, end: atFirst - 1 })
   const condition = range === undefined ? undefined : ifRange(ifMatch)
   const answer = await ask({
     method: 'GET',
     ...rest,
     headers: {
       ...headers,
-      ...(range === undefined ? {} : { range: `bytes=${range.start}-${range.end}` }),
+      ...(wanted === undefined ? {} : { range: `bytes=${wanted.start}-${wanted.end}` }),
       ...(condition === undefined ? {} : { 'if-range': condition }),
     },
   })
   try {
     if (answer.status !== 200 && answer.status !== 206) throw statusError(answer)
-    return range === undefined ? whole(answer) : part(answer, range, request)
+    if (range !== undefined) return part(answer, range, request)
+    return wanted !== undefined && answer.status === 206 ? front(answer, wanted) : whole(answer)
   } catch (error) {
     answer.body.destroy()
     throw error
@@ -111,6 +113,20 @@ function whole(answer: HttpAnswer): SourceResponse {
   if (coding !== undefined && body instanceof StreamBody) {
     const { 'accept-ranges': _, ...others } = headers
     return newResponse(new StreamBody(decoded(body.stream, coding)), { status, headers: others, expireInfo })
+  }
+  return newResponse(body, { status, headers, contentLength: contentLength(headers) ?? -1, expireInfo })
+}
+
+/** The first bytes of a content whose rest can be joined to them; all of it where there are no more. */
+function front(answer: HttpAnswer, wanted: ByteRange): SourceResponse {
+  const { url, status, headers, body } = answer
+  const { range, total } = contentRangeOf(headers) ?? {}
+  if (range?.start !== 0 || total === undefined || range.end !== Math.min(wanted.end, total - 1)) {
+    throw wrongContentRange(headers, wanted)
+  }
+  const expireInfo = validatorsOf(headers)
+  if (codingOf(url, headers) !== undefined || (range.end < total - 1 && !areStrong(expireInfo))) {
+    throw notSupported('the parts that the origin sends cannot be joined for sure')
   }
   return newResponse(body, { status, headers, contentLength: contentLength(headers) ?? -1, expireInfo })
 }
