@@ -30,6 +30,8 @@ const LAST_REFRESH_MS = 10_000
 const MAX_MEMBERS = 24
 const LOOK_AGAIN_MS = 100
 const PATIENCE_MS = 60_000
+/** Of who is busy nothing more can be asked: that news comes so much later changes little, and costs less. */
+const HEAR_MS = 25
 
 /** Fetches the missing pieces from parents until nothing is missing or nobody is left: a round of the daemon's. */
 export class Gather {
@@ -44,8 +46,9 @@ export class Gather {
   #ended = false
   /** Who is asked first in the next move. */
   #turn = 0
-  /** When it is to be looked for news that nothing else brings up; an earlier time makes a later one void. */
-  #wakeAtMs = Number.POSITIVE_INFINITY
+  #looksAgain = false
+  /** Not before it is looked again for news of those who are busy. */
+  #hearAtMs = 0
   #patience: Timer | undefined
 
   constructor(taker: Giver, parents: readonly Parent[], deps: GatherDeps, signal: AbortSignal) {
@@ -105,7 +108,8 @@ export class Gather {
         for (const number of numbers) this.#strategy.has(id, number, 'all')
         this.#move()
       },
-      more: () => this.#wakeFor(member),
+      more: () => this.#awaitNews(member),
+      news: () => this.#hearFrom(member),
       hears: (piece, index) => this.#strategy.has(id, piece, index),
     })
     return member
@@ -134,12 +138,44 @@ export class Gather {
     member.asks.delete(ask)
     this.#strategy.revived(member.id)
     this.#strategy.done(ask)
-    for (const late of this.#strategy.needless()) this.#callOff(late)
+    const needless = this.#strategy.needless()
+    for (const late of needless) this.#callOff(late)
     if (whole) {
       const costMs = ((this.#deps.clock.now() - ask.askedAtMs) * holdings.unitsPerPiece) / ask.count
       this.#deps.held(ask.piece, member.id, Math.round(costMs))
     }
-    this.#move()
+    if (needless.length > 0 || !this.#isPlain) return this.#move()
+    this.#hearAll()
+    this.#askMore(member)
+  }
+
+  /** Nothing that happens with one member changes what may be asked of another one. */
+  get #isPlain(): boolean {
+    return this.#strategy.open > 0 && this.#members.length <= this.#deps.concurrentPieces
+  }
+
+  #hearFrom(member: MemberModel): void {
+    if (this.#ended) return
+    if (!this.#isPlain) return this.#move()
+    member.hear()
+    this.#askMore(member)
+  }
+
+  /** What `#move` does, for the only one for whom something has changed. */
+  #askMore(member: MemberModel): void {
+    for (let ask = this.#strategy.next(member.id); ask !== undefined; ask = this.#strategy.next(member.id))
+      member.ask(ask)
+    if (!member.busy) this.#awaitNews(member)
+    if (this.#strategy.open === 0) this.#move()
+    else if (!member.busy && !this.#members.some(({ busy }) => busy)) this.#move()
+    else this.#patience?.cancel()
+  }
+
+  #hearAll(): void {
+    const nowMs = this.#deps.clock.now()
+    if (nowMs < this.#hearAtMs) return
+    this.#hearAtMs = nowMs + HEAR_MS
+    for (const member of this.#members) member.hear()
   }
 
   /** Its connection is reset, and so everything fails that was asked for on it. */
@@ -156,9 +192,10 @@ export class Gather {
     if (this.#taker.holdings.complete) return this.#end()
     for (const member of this.#members) member.hear()
     const busy = this.#askAll()
-    if (busy < this.#deps.concurrentPieces) for (const member of this.#members) if (!member.busy) this.#wakeFor(member)
+    if (busy < this.#deps.concurrentPieces)
+      for (const member of this.#members) if (!member.busy) this.#awaitNews(member)
     if (busy > 0) {
-      if (this.#strategy.open === 0) this.#wakeAt(clock.now() + LOOK_AGAIN_MS)
+      if (this.#strategy.open === 0) this.#lookAgain()
       return
     }
     if (this.#members.every((member) => member.toldAll && !this.#strategy.canGive(member.id))) return this.#end()
@@ -183,23 +220,20 @@ export class Gather {
     return busy
   }
 
-  /** Nothing is asked of it: its next news may change that. News for the others wait until something arrives. */
-  #wakeFor(member: MemberModel): void {
-    if (this.#ended) return
-    const dueAtMs = member.dueAtMs()
-    if (dueAtMs === Number.POSITIVE_INFINITY) member.awaitMore()
-    else this.#wakeAt(dueAtMs)
+  /** Nothing is asked of it: its next news may change that. */
+  #awaitNews(member: MemberModel): void {
+    if (!this.#ended) member.awaitNews()
   }
 
-  #wakeAt(atMs: number): void {
-    if (atMs >= this.#wakeAtMs) return
-    this.#wakeAtMs = atMs
+  /** All was asked for: perhaps somebody is late by then. */
+  #lookAgain(): void {
+    if (this.#looksAgain) return
+    this.#looksAgain = true
     const fire = (): void => {
-      if (this.#ended || this.#wakeAtMs !== atMs) return
-      this.#wakeAtMs = Number.POSITIVE_INFINITY
+      this.#looksAgain = false
       this.#move()
     }
-    this.#deps.clock.at(atMs, { fire })
+    this.#deps.clock.at(this.#deps.clock.now() + LOOK_AGAIN_MS, { fire })
   }
 }
 

@@ -16,6 +16,8 @@ export interface MemberEvents {
   told(numbers: readonly number[]): void
   /** There is news on its way, after there was none. */
   more(): void
+  /** News that was awaited has come. */
+  news(): void
   hears(piece: number, index: number): void
 }
 
@@ -73,20 +75,20 @@ export class MemberModel implements Happening {
     this.#telling.read(this.#deps.clock.now(), this.#hears)
   }
 
-  dueAtMs(): number {
-    return this.#telling.dueAtMs()
-  }
-
-  /** `more` is called when there is news again. */
-  awaitMore(): void {
+  /** `news` is called with its next news. */
+  awaitNews(): void {
     if (this.#awaits) return
     this.#awaits = true
-    this.#giver.holdings.onceMore(this)
+    const dueAtMs = this.#telling.dueAtMs()
+    if (dueAtMs === Number.POSITIVE_INFINITY) this.#giver.holdings.onceMore(this)
+    else this.#deps.clock.at(dueAtMs, this)
   }
 
   fire(): void {
     this.#awaits = false
-    if (!this.#left) this.#events.more()
+    if (this.#left) return
+    if (this.#telling.dueAtMs() <= this.#deps.clock.now()) this.#events.news()
+    else this.#events.more()
   }
 
   ask(ask: Ask): void {
