@@ -34,6 +34,7 @@ const USAGE = `npm run bench -- [origin] [seed] [sizes] [scheduler] [memory] [pl
   --peers    how many hosts want the file (4,8,16)
   --only     which programs (${CONTENDER_NAMES.join(', ')})
   --rate     Mbit/s of each link, each way (200)
+  --congestion  how TCP between them controls congestion (cubic, as Linux does by itself)
   --logs     have ours log more, into files in this directory
   --profiles write a CPU profile of each of ours into a directory in this one`
 /** A busy machine may be slow; only a collapse fails. */
@@ -53,6 +54,7 @@ const { values, positionals } = parseArgs({
     logs: { type: 'string' },
     profiles: { type: 'string' },
     rate: { type: 'string' },
+    congestion: { type: 'string' },
     check: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -73,6 +75,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Report[]>>> = {
       runs,
       peers: (values.peers ?? '4,8,16').split(',').map(count),
       bitsPerSecond: count(values.rate ?? '200') * 1e6,
+      congestion: values.congestion ?? 'cubic',
       only: values.only?.split(',') ?? [],
       logs: values.logs,
       profiles: values.profiles,
@@ -123,7 +126,9 @@ async function measureAndTell(name: string): Promise<Goal[]> {
 
 /** What makes this benchmark again, whatever else ran beside it. */
 function commandOf(name: string): string {
-  const given = (['runs', 'size', 'peers', 'only', 'rate'] as const).filter((option) => values[option] !== undefined)
+  const given = (['runs', 'size', 'peers', 'only', 'rate', 'congestion'] as const).filter(
+    (option) => values[option] !== undefined,
+  )
   return ['npm run bench --', name, ...given.map((option) => `--${option} ${values[option]}`)].join(' ')
 }
 

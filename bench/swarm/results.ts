@@ -9,6 +9,8 @@ const GiB = 2 ** 30
 const PAYLOAD_SHARE = 1448 / 1514
 /** Who takes longer is not drawn to the end. */
 const MOST_BOUNDS_SHOWN = 3
+/** Reports of other rates say so in their names. */
+const USUAL_BITS_PER_SECOND = 200e6
 const OWN = 'dragonfly-ts'
 
 /** What the issue asks of N = 8 and 16. */
@@ -30,11 +32,15 @@ export interface RaceFacts {
   readonly boundMs: number
 }
 
+function nameOf({ peers, bitsPerSecond }: RaceFacts): string {
+  return bitsPerSecond === USUAL_BITS_PER_SECOND ? `swarm-${peers}` : `swarm-${peers}-at-${bitsPerSecond / 1e6}`
+}
+
 /** Medians over the laps, as a table, a plot and goals. */
 export function reportOf(facts: RaceFacts, results: readonly Result[], notes: readonly string[]): Report {
   const { peers, fileBytes, bitsPerSecond, boundMs } = facts
   return {
-    name: `swarm-${peers}`,
+    name: nameOf(facts),
     title: `${fileBytes / MiB} MiB from one host to ${peers}, each link ${bitsPerSecond / 1e6} Mbit/s each way (bound ${(boundMs / 1000).toFixed(2)} s)`,
     columns: [
       { heading: 'by' },
@@ -64,21 +70,23 @@ export function reportOf(facts: RaceFacts, results: readonly Result[], notes: re
 }
 
 /** How near to the bound each comes; and how the bytes come in over time, in the lap in the middle. */
-function plotsOf({ peers, fileBytes, boundMs }: RaceFacts, results: readonly Result[]): NamedPlot[] {
+function plotsOf(facts: RaceFacts, results: readonly Result[]): NamedPlot[] {
+  const { peers, fileBytes, boundMs } = facts
+  const name = nameOf(facts)
   const bars = results.map((result) => barOf(result, boundMs))
   const mark = { value: 1, label: 'the bound' }
-  const lines = results.flatMap(({ name, laps }) => {
+  const lines = results.flatMap(({ name: by, laps }) => {
     const lap = middleLap(laps)
-    return lap === undefined ? [] : [{ name, own: name === OWN, points: pointsOf(lap, peers * fileBytes) }]
+    return lap === undefined ? [] : [{ name: by, own: by === OWN, points: pointsOf(lap, peers * fileBytes) }]
   })
   return [
     {
-      name: `swarm-${peers}`,
+      name,
       title: `One file to ${peers} hosts: bound / makespan`,
       plot: { kind: 'bars', unit: '', bars, mark },
     },
     {
-      name: `swarm-${peers}-progress`,
+      name: `${name}-progress`,
       title: `One file to ${peers} hosts: share of all bytes that have come in`,
       plot: {
         kind: 'course',

@@ -7,7 +7,7 @@ const SERVER =
   "require('http').createServer((q, s) => s.end(Buffer.alloc(300000))).listen(8080, () => console.log('up'))"
 
 test.skipIf(missing !== undefined)('hosts reach one another over links that count what they carry', async () => {
-  await using net = await ShapedNet.create({ hosts: 3, bitsPerSecond: 1e9 })
+  await using net = await ShapedNet.create({ hosts: 3, bitsPerSecond: 1e9, congestion: 'cubic' })
   const [seed, peer, idle] = net.hosts
   if (seed === undefined || peer === undefined || idle === undefined) throw new Error('hosts are missing')
   const readyWhen = ({ stdout }: { stdout: string }): boolean => stdout.includes('up')
@@ -28,7 +28,7 @@ test.skipIf(missing !== undefined)('hosts reach one another over links that coun
 test.skipIf(missing !== undefined)('with the net everything in it goes, also what nobody ended', async () => {
   const mark = `left-behind-${process.pid}`
   {
-    await using net = await ShapedNet.create({ hosts: 1, bitsPerSecond: 1e9 })
+    await using net = await ShapedNet.create({ hosts: 1, bitsPerSecond: 1e9, congestion: 'cubic' })
     const script = `setInterval(() => {}, 1000) // ${mark}`
     await spawnNode({ args: ['-e', script], within: net.hosts[0]?.within })
     await until(() => processesNaming(mark).length === 1)

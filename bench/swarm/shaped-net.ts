@@ -12,6 +12,8 @@ export interface ShapedNetOptions {
   readonly hosts: number
   /** Of each link, each way; what a link carries counts with all headers. */
   readonly bitsPerSecond: number
+  /** How TCP between the hosts controls congestion, whatever this machine does otherwise. */
+  readonly congestion: string
 }
 
 /**
@@ -39,13 +41,15 @@ export class ShapedNet implements AsyncDisposable {
   readonly hub: NetHost
   readonly hosts: readonly NetHost[]
   readonly bytesPerSecond: number
+  readonly #congestion: string
   /** Any process in the hub: what its /proc says of the network is what the hub sees. */
   #watchman: RunningProcess | undefined
 
-  private constructor(names: string, { hosts, bitsPerSecond }: ShapedNetOptions) {
+  private constructor(names: string, { hosts, bitsPerSecond, congestion }: ShapedNetOptions) {
     this.hub = netHost(`${names}-hub`, `${SUBNET}.255.1`)
     this.hosts = Array.from({ length: hosts }, (_, index) => netHost(`${names}-${index}`, `${SUBNET}.0.${index + 1}`))
     this.bytesPerSecond = bitsPerSecond / 8
+    this.#congestion = congestion
   }
 
   static async create(options: ShapedNetOptions): Promise<ShapedNet> {
@@ -62,6 +66,7 @@ export class ShapedNet implements AsyncDisposable {
 
   async #build(): Promise<void> {
     const { hub } = this
+    const toAll = ['route', 'replace', `${SUBNET}.0.0/16`, 'dev', 'eth0']
     await addNamespace(hub)
     await ip(hub, 'link', 'add', 'sw', 'type', 'bridge')
     await ip(hub, 'addr', 'add', `${hub.address}/16`, 'dev', 'sw')
@@ -73,6 +78,7 @@ export class ShapedNet implements AsyncDisposable {
       await ip(hub, 'link', 'set', port, 'master', 'sw', 'up')
       await ip(host, 'addr', 'add', `${host.address}/16`, 'dev', 'eth0')
       await ip(host, 'link', 'set', 'eth0', 'up')
+      await ip(host, ...toAll, 'src', host.address, 'congctl', this.#congestion)
       await shape(hub, port, this.bytesPerSecond)
       await shape(host, 'eth0', this.bytesPerSecond)
     }

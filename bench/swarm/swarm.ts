@@ -32,6 +32,8 @@ export interface SwarmOptions {
   /** How many hosts want the file, one after the other. */
   readonly peers: readonly number[]
   readonly bitsPerSecond: number
+  /** Of TCP, for everybody. */
+  readonly congestion: string
   /** Names of contenders, or the beginnings of them; all without any. */
   readonly only: readonly string[]
   /** Directory for the logs of our processes. */
@@ -95,10 +97,10 @@ interface Field {
   readonly boundMs: number
 }
 
-/** Lap after lap, all contenders in turn, each round begun by another one. Who fails is left out from then on. */
+/** Lap after lap, all contenders in turn, each round begun by another one; the first is not counted. Who fails is left out from then on. */
 async function raceAll({ options, peers, dir, file, entered, boundMs }: Field): Promise<Result[]> {
   await using scope = new Scope()
-  const net = scope.own(await ShapedNet.create({ hosts: peers + 1, bitsPerSecond: options.bitsPerSecond }))
+  const net = scope.own(await ShapedNet.create({ hosts: peers + 1, ...options }))
   const timeoutMs = Math.max(LEAST_PATIENCE_MS, PATIENCE * boundMs)
   const { signal, logs, profiles } = options
   const course = { net, file, timeoutMs, signal, logs, profiles }
@@ -108,10 +110,10 @@ async function raceAll({ options, peers, dir, file, entered, boundMs }: Field): 
     return new Entry(contender, { ...course, dir: home, timeoutMs: patience })
   })
   for (const entry of entries) scope.own(entry)
-  for (let round = 0; round < options.runs; round++) {
+  for (let round = 0; round <= options.runs; round++) {
     for (let turn = 0; turn < entries.length; turn++) {
       const entry = entries[(round + turn) % entries.length]
-      await entry?.lap(round + 1)
+      await entry?.lap(round)
       options.signal.throwIfAborted()
     }
   }
@@ -142,7 +144,7 @@ class Entry implements AsyncDisposable {
       this.#team ??= await this.#enter()
       const lap = await this.#team.lap(number)
       await checkOutputs(lap.outputs, this.#course)
-      this.#laps.push(lap)
+      if (number > 0 || oneLink === true) this.#laps.push(lap)
       const seconds = lap.eachMs.map((ms) => (ms / 1000).toFixed(1))
       console.error(`${name}, lap ${number}: ${(lap.makespanMs / 1000).toFixed(2)} s (${seconds.join(' ')})`)
     } catch (error) {

@@ -48,6 +48,10 @@ export class TaskHandout {
     this.#over = over
   }
 
+  get children(): number {
+    return this.#children.size
+  }
+
   /** Whether the piece is told to one child first: this host has it from the origin, and maybe nobody else. */
   keeps(number: number): boolean {
     return isKept(this.#task.piece(number))

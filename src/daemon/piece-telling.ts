@@ -57,6 +57,11 @@ export class PieceTelling implements Disposable {
     return this.#asked?.size === 0
   }
 
+  /** How many are told of the task here. */
+  get children(): number {
+    return this.#handout?.children ?? 1
+  }
+
   /** Some of what is here is for others first. */
   get keepsBack(): boolean {
     return this.#child?.keepsBack ?? false
@@ -126,7 +131,8 @@ export class PieceTelling implements Disposable {
   #add(number: number, whole: boolean): void {
     if (!this.#wants(number) || (whole && this.#handout?.keeps(number) === true)) return
     this.#news.add(number)
-    this.#wholePieces ||= whole
+    // Of a piece that the child knows block by block the last one is news like any other.
+    this.#wholePieces ||= whole && !this.#recorded.has(number)
     this.#wake()
   }
 }

@@ -146,6 +146,8 @@ class Round {
 
   #hear(member: RoundMember, announced: Announced): void {
     this.#counts.news++
+    const { pieceCount } = this.#task
+    if (pieceCount !== undefined && announced.number >= pieceCount) return // nothing is kept of what cannot be
     this.#offer(member.tells(announced).flatMap((each) => this.#news.hear(member, each)))
     const contentLength = this.#news.record(announced.number)?.contentLength
     if (contentLength === undefined || this.#task.contentLength !== undefined) return

@@ -18,9 +18,12 @@ export interface SyncDeps {
 
 /**
  * News of blocks waits for more of it: each message costs both sides more than a block's checksum. Not at the beginning
- * and at the end of a download, when somebody may have nothing else to ask for.
+ * and at the end of a download, when somebody may have nothing else to ask for. Who has many children tells each of them
+ * less often: they have many to ask, too, and all together cost no more.
  */
 const PACE_MS = { least: 5, most: 200 }
+const PACE_MS_PER_CHILD = { least: 0.5, most: 25 }
+const SLOWEST_PACE_MS = 1000
 const FULL_PACE_AFTER_MS = 2000
 const LAST_PART = 1 / 16
 const MAX_NEWS = 1000
@@ -53,16 +56,20 @@ export async function* syncPieces(
       if (telling.toldAll || (!telling.keepsBack && (task.complete || !deps.isRunning(task)))) return
       await telling.news()
       if (telling.onlyBlocks)
-        await sleep(paceMs(task, performance.now() - startedAtMs), undefined, { signal }).catch(() => undefined)
+        await sleep(paceMs(task, performance.now() - startedAtMs, telling.children), undefined, { signal }).catch(
+          () => undefined,
+        )
     }
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
 }
 
-function paceMs({ contentLength = 0, heldBytes }: StoredTask, sinceMs: number): number {
-  if (contentLength - heldBytes < contentLength * LAST_PART) return PACE_MS.least
-  return Math.min(PACE_MS.least + (sinceMs / FULL_PACE_AFTER_MS) * PACE_MS.most, PACE_MS.most)
+function paceMs({ contentLength = 0, heldBytes }: StoredTask, sinceMs: number, children: number): number {
+  const least = Math.max(PACE_MS.least, children * PACE_MS_PER_CHILD.least)
+  if (contentLength - heldBytes < contentLength * LAST_PART) return Math.min(least, SLOWEST_PACE_MS)
+  const most = Math.max(PACE_MS.most, children * PACE_MS_PER_CHILD.most)
+  return Math.min(least + (sinceMs / FULL_PACE_AFTER_MS) * most, most, SLOWEST_PACE_MS)
 }
 
 /** What there is to say of pieces. Those that the child knows already go into one message. */

@@ -203,6 +203,24 @@ test('what its owner is slow to draw is told to idle children: to one, and to an
   expect(counts).toEqual([1, 1, 2, 2, 2, 2, 3, 3])
 })
 
+test('once no more pieces come, who has drawn its own helps with those of others, but not a crowd', () => {
+  const desk = new Desk()
+  const ids = range(12).map((index) => `child ${index}`)
+  for (const id of ids) desk.join(id)
+  desk.add(...range(24))
+  for (const id of ids) desk.ask(id)
+  for (const number of [0, 1, 2, 3, 4, 12, 13, 14, 15, 16]) desk.draw(number)
+  expect(desk.ask('child 0')).toEqual([]) // more may come
+  desk.handout.close()
+  const left = [5, 6, 7, 8, 9, 10, 11, 17, 18, 19, 20, 21, 22, 23]
+  expect(desk.ask('child 0')).toEqual(left)
+  expect(ids.slice(1, 5).map((id) => desk.ask(id))).toEqual([[], [], [], []]) // seven owners draw, and it
+  desk.handout.asked(5, 0, PIECE - 1) // all but one of its blocks: no work for two
+  desk.draw(6)
+  desk.handout.leave('child 0')
+  expect(desk.ask('child 1')).toEqual(left.slice(2))
+})
+
 test('a piece that nobody draws is told to everybody in the end', () => {
   const desk = new Desk()
   desk.add(0)

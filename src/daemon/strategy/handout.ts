@@ -1,4 +1,5 @@
 import { Bits } from './bits.ts'
+import { Queue, type Queued } from './queue.ts'
 
 export interface HandoutDeps {
   /** Milliseconds. */
@@ -26,6 +27,8 @@ const STUCK_MS = 30_000
 const LOOK_MS = 200
 /** A piece that its owner has for so long is told to an idle child, too: one, and another one after twice the time. */
 const LATE_MS = 1000
+/** Once everything is allotted: so many children draw, as long as there is anything to draw. Fewer would not fill the link. */
+const DRAWING = 8
 /** A piece that so many children did not draw is told to everybody. */
 const MOST_RETURNS = 3
 /** So long after a piece was sent once everybody is told of it: who is well connected has it from others by then. */
@@ -34,7 +37,7 @@ const SPREAD_MS = 5000
 const MOST_PASSED = 32
 
 /** A piece of which the parent's is the only copy, as far as it knows. */
-interface Fresh {
+interface Fresh extends Queued {
   readonly number: number
   readonly blocks: number
   /** Blocks that somebody asked for, and how many that are. */
@@ -48,8 +51,6 @@ interface Fresh {
   sinceMs: number
   /** How many did not draw it. */
   returns: number
-  /** Where it waits in the queue; an older place there is void. */
-  place: number
 }
 
 interface Child extends HandoutChild {
@@ -81,10 +82,11 @@ export class Handout {
   readonly #roomy = new Set<Child>()
   /** Children with an allotment. */
   readonly #busy = new Set<Child>()
+  /** Children that draw what others own. */
+  readonly #helpers = new Set<Child>()
   readonly #known = new Bits(256)
   readonly #fresh = new Map<number, Fresh>()
-  #queue: (Fresh | undefined)[] = []
-  #queueHead = 0
+  readonly #queue = new Queue<Fresh>()
   /** Pieces that were sent once, in that order, and when. */
   readonly #old: { readonly number: number; readonly atMs: number }[] = []
   #closed = false
@@ -127,6 +129,7 @@ export class Handout {
     this.#children.delete(id)
     this.#giveBack(child)
     this.#roomy.delete(child)
+    this.#helpers.delete(child)
     this.#deal()
   }
 
@@ -189,9 +192,22 @@ export class Handout {
     const nowMs = this.#deps.now()
     const allSent = this.#closed && this.#fresh.size === 0
     this.#tellOld(child, told, allSent ? nowMs : nowMs - SPREAD_MS)
-    if (told.length === 0 && child.owed.size === 0 && this.#find(child) === undefined)
-      this.#tellLate(child, told, nowMs)
+    if (child.owed.size === 0 && this.#find(child) === undefined) {
+      if (this.#closed) this.#tellRest(child, told)
+      if (told.length === 0) this.#tellLate(child, told, nowMs)
+    }
     return told
+  }
+
+  /** What others own and have not asked for, to one that has drawn all of its own: the last pieces leave as fast as the first. */
+  #tellRest(child: Child, told: number[]): void {
+    if (child.early.size === 0 || this.#busy.size + this.#helpers.size >= DRAWING) return
+    for (const { number, blocks, askedCount } of this.#fresh.values()) {
+      if (blocks - askedCount < 2 || child.early.has(number) || !child.wants(number)) continue
+      this.#helpers.add(child)
+      child.early.add(number)
+      told.push(number)
+    }
   }
 
   /** Those that were sent once by then. */
@@ -222,7 +238,7 @@ export class Handout {
   #deal(): void {
     let passed = 0
     for (const child of this.#roomy) {
-      if (this.#head() === undefined || passed > MOST_PASSED) return
+      if (this.#queue.head === undefined || passed > MOST_PASSED) return
       this.#roomy.delete(child)
       const piece = this.#find(child)
       if (piece === undefined) passed++
@@ -233,7 +249,7 @@ export class Handout {
 
   #allot(piece: Fresh, child: Child): void {
     const nowMs = this.#deps.now()
-    this.#queue[piece.place] = undefined
+    this.#queue.remove(piece)
     piece.owner = child
     piece.sinceMs = nowMs
     if (child.owed.size === 0) {
@@ -247,41 +263,20 @@ export class Handout {
     child.wake()
   }
 
-  /** The first that waits in the queue. */
-  #head(): Fresh | undefined {
-    while (this.#queueHead < this.#queue.length && this.#queue[this.#queueHead] === undefined) this.#queueHead++
-    return this.#queue[this.#queueHead]
-  }
-
   /** The first that waits, and that the child wants and was not told of. */
   #find(child: Child): Fresh | undefined {
-    child.cursor = Math.max(child.cursor, this.#queueHead)
-    for (; child.cursor < this.#queue.length; child.cursor++) {
-      const piece = this.#queue[child.cursor]
-      if (piece !== undefined && !child.early.has(piece.number) && child.wants(piece.number)) return piece
-    }
-    return undefined
+    return this.#queue.find(child, ({ number }) => !child.early.has(number) && child.wants(number))
   }
 
   #enqueue(piece: Fresh): void {
-    if (this.#queue.length > 2 * this.#fresh.size + 1024) this.#tidy()
-    piece.place = this.#queue.length
-    this.#queue.push(piece)
-  }
-
-  /** Without the gaps; everybody looks at all of it anew. */
-  #tidy(): void {
-    this.#queue = this.#queue.filter((piece) => piece !== undefined)
-    for (const [place, piece] of this.#queue.entries()) if (piece !== undefined) piece.place = place
-    this.#queueHead = 0
-    for (const child of this.#children.values()) child.cursor = 0
+    if (this.#queue.push(piece)) for (const child of this.#children.values()) child.cursor = 0
   }
 
   /** Sent once: others have it by now. */
   #age(piece: Fresh, nowMs: number): void {
     const { owner } = piece
     this.#fresh.delete(piece.number)
-    if (owner === undefined) this.#queue[piece.place] = undefined
+    if (owner === undefined) this.#queue.remove(piece)
     else this.#disown(piece, owner, nowMs)
     this.#old.push({ number: piece.number, atMs: nowMs })
     if (this.#closed && this.#fresh.size === 0) this.#wakeAll()
