@@ -11,6 +11,7 @@ const SERVERS = {
     places: ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'],
     for: 'the stories',
   },
+  curl: { places: ['/usr/bin/curl', '/usr/local/bin/curl', '/opt/homebrew/bin/curl'], for: 'the short benchmark' },
   'openssh-server': { places: ['/usr/sbin/sshd'], for: 'the tests of examples/plugin-sftp' },
 }
 
