@@ -129,7 +129,8 @@ function commandOf(name: string): string {
   const given = (['runs', 'size', 'peers', 'only', 'rate', 'congestion'] as const).filter(
     (option) => values[option] !== undefined,
   )
-  return ['npm run bench --', name, ...given.map((option) => `--${option} ${values[option]}`)].join(' ')
+  const check = values.check ? ['--check'] : []
+  return ['npm run bench --', name, ...given.map((option) => `--${option} ${values[option]}`), ...check].join(' ')
 }
 
 async function showKept(file: string): Promise<void> {

@@ -131,8 +131,7 @@ export class PieceTelling implements Disposable {
   #add(number: number, whole: boolean): void {
     if (!this.#wants(number) || (whole && this.#handout?.keeps(number) === true)) return
     this.#news.add(number)
-    // Of a piece that the child knows block by block the last one is news like any other.
-    this.#wholePieces ||= whole && !this.#recorded.has(number)
+    this.#wholePieces ||= whole
     this.#wake()
   }
 }
