@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
-import { join } from 'node:path'
-import { build } from 'esbuild'
 import type { LoadOrder, LoadResult } from './scheduler-load.ts'
 import type { ServerQuestion, ServerUsage } from './scheduler-server.ts'
 
@@ -22,7 +20,7 @@ export const pinned = cpus().length > 1 && spawnSync('taskset', ['-V'], { stdio:
 
 /** `bare`: a server that takes the same calls, and keeps nothing. */
 export async function startServer(kind: 'scheduler' | 'bare'): Promise<MeasuredServer> {
-  const talk = await start('bench/scheduler-server.ts', 0, [kind])
+  const talk = start('bench/scheduler-server.ts', 0, [kind])
   const { address } = await talk.next<{ address: string }>()
   return {
     address,
@@ -32,7 +30,7 @@ export async function startServer(kind: 'scheduler' | 'bare'): Promise<MeasuredS
 }
 
 export async function startLoad(): Promise<LoadMaker> {
-  const talk = await start('bench/scheduler-load.ts', 1, [])
+  const talk = start('bench/scheduler-load.ts', 1, [])
   return {
     obey: (order) => talk.ask<LoadResult>(order),
     [Symbol.asyncDispose]: () => talk[Symbol.asyncDispose](),
@@ -76,19 +74,8 @@ class Talk implements AsyncDisposable {
   }
 }
 
-async function start(file: string, core: number, args: readonly string[]): Promise<Talk> {
-  const outfile = join(process.cwd(), 'node_modules', '.cache', 'dragonfly-ts', `${file.replaceAll(/\W+/g, '-')}.mjs`)
-  await build({
-    entryPoints: [file],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    packages: 'external',
-    logLevel: 'error',
-  })
-  const node = [process.execPath, '--expose-gc', outfile, ...args]
+function start(file: string, core: number, args: readonly string[]): Talk {
+  const node = [process.execPath, '--expose-gc', 'devnet/run.mjs', file, ...args]
   const [command = '', ...rest] = pinned ? ['taskset', '-c', String(core), ...node] : node
   return new Talk(spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }))
 }

@@ -4,7 +4,7 @@ import { blockCount, fill } from '#core'
 import type { StoredTask, TaskStore } from '#storage'
 import { Handouts } from './handouts.ts'
 import { contentOf, metaOf, newReader, PIECE_LENGTH, recordOf, TASK_ID, tempStore } from './swarm-fixture.ts'
-import { syncPieces } from './sync-pieces.ts'
+import { paceMs, syncPieces } from './sync-pieces.ts'
 
 const content = contentOf(3 * PIECE_LENGTH + 1000)
 const seed = newReader()
@@ -235,4 +235,12 @@ test('news of many pieces that the child knows comes in one message', async () =
   await expect.poll(seen).toEqual(expect.arrayContaining(['0:31', '1:31', '2:31']))
   expect(child.told.length - before).toBeLessThan(all.length)
   expect(child.told.slice(before).every(({ record }) => record === undefined)).toBe(true)
+})
+
+test('news of blocks is sparse in the middle of a download, sparser where many are told, and quick at both ends', () => {
+  const begun = { contentLength: 1000, heldBytes: 0 }
+  const nearlyOver = { contentLength: 1000, heldBytes: 950 }
+  expect([0, 1000, 60_000].map((sinceMs) => paceMs(begun, sinceMs, 1))).toEqual([5, 105, 200])
+  expect([8, 16, 1000].map((children) => paceMs(begun, 60_000, children))).toEqual([200, 400, 1000])
+  expect([1, 16, 100].map((children) => paceMs(nearlyOver, 60_000, children))).toEqual([5, 8, 50])
 })

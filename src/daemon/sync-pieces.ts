@@ -19,7 +19,7 @@ export interface SyncDeps {
 /**
  * News of blocks waits for more of it: each message costs both sides more than a block's checksum. Not at the beginning
  * and at the end of a download, when somebody may have nothing else to ask for. Who has many children tells each of them
- * less often: they have many to ask, too, and all together cost no more.
+ * less often: they have many to ask, too.
  */
 const PACE_MS = { least: 5, most: 200 }
 const PACE_MS_PER_CHILD = { least: 0.5, most: 25 }
@@ -65,7 +65,10 @@ export async function* syncPieces(
   }
 }
 
-function paceMs({ contentLength = 0, heldBytes }: StoredTask, sinceMs: number, children: number): number {
+type Held = Pick<StoredTask, 'contentLength' | 'heldBytes'>
+
+/** How long news waits for more: of a task, so long after the talk began, where so many children are told of it. */
+export function paceMs({ contentLength = 0, heldBytes }: Held, sinceMs: number, children: number): number {
   const least = Math.max(PACE_MS.least, children * PACE_MS_PER_CHILD.least)
   if (contentLength - heldBytes < contentLength * LAST_PART) return Math.min(least, SLOWEST_PACE_MS)
   const most = Math.max(PACE_MS.most, children * PACE_MS_PER_CHILD.most)
