@@ -4,6 +4,9 @@ import { type Announced, type BlockChannel, fetchBlocks, fetchFromParent, type F
 import type { Parent } from './plan.ts'
 import type { Ask } from './strategy/index.ts'
 
+/** Answers in a row, each to what was told anew, by which a parent did not have what it had told of: it is left. */
+const MOST_MISSES = 3
+
 /** One parent in a round: what it told, and the connection over which it is asked. */
 export class RoundMember {
   readonly id: string
@@ -15,6 +18,8 @@ export class RoundMember {
   /** Asks whose answers nobody wants any more. */
   readonly #calledOff = new WeakSet<Ask>()
   #channel: BlockChannel | undefined
+  #misses = 0
+  #missedAtMs = 0
   /** It has told all it has. */
   toldAll = false
   /** No more is asked of it in this round. */
@@ -68,6 +73,7 @@ export class RoundMember {
         this.#channel ??= deps.link.openBlocks(told, () => deps.onSilent())
         await fetchBlocks(task, ask, record, this.#channel, deps)
       }
+      this.#misses = 0
     } finally {
       this.#asks.delete(ask)
     }
@@ -87,6 +93,18 @@ export class RoundMember {
   /** Does not have a piece after all. */
   lacks(number: number): void {
     this.#told.delete(number)
+  }
+
+  /**
+   * It did not have what it was asked for. True when that happened too often in a row: what it tells is worth nothing.
+   * Asks that were on their way together count once: it may have lost all of that at the same time.
+   */
+  missed({ askedAtMs }: Pick<Ask, 'askedAtMs'>): boolean {
+    if (this.#misses === 0 || askedAtMs >= this.#missedAtMs) {
+      this.#misses++
+      this.#missedAtMs = performance.now()
+    }
+    return this.#misses >= MOST_MISSES
   }
 
   leave(): void {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { Failure, type Signer } from '#core'
 import { silentLog } from '#runtime'
 import type { StoredTask } from '#storage'
+import type { ParentLink } from './from-parent.ts'
 import { fetchFromParents, type RoundDeps } from './round.ts'
 import {
   type Behaviour,
@@ -185,6 +186,42 @@ test('parents that left make room for those that join', async () => {
     },
     { refresh, patienceMs: 5000 },
     [...gone.slice(0, 11), 'stays'],
+  )
+  expect(done.task.complete).toBe(true)
+})
+
+test('a parent that never has what it tells of is left after a few such answers, and the scheduler is told of each', async () => {
+  for (const blocks of [false, true]) {
+    const missing = () => new Failure('piece.missing', 'not here')
+    const link = fakeLink({ liar: { content, record: signed, blocks, send: missing } })
+    let told = 0
+    const telling: ParentLink = {
+      ...link,
+      async *sync(...asked) {
+        for (; told < 200; told++) {
+          yield* link.sync(...asked)
+          await new Promise(setImmediate)
+        }
+      },
+    }
+    await using done = await round({ liar: { content } }, { link: telling })
+    expect(heldNumbers(done.task)).toEqual([])
+    expect(done.failures.length).toBeGreaterThan(0)
+    expect(done.failures.length).toBeLessThan(10)
+    expect(done.failures.every(({ parent, code }) => parent === 'liar' && code === 'piece.missing')).toBe(true)
+  }
+})
+
+test('where no other parents are to be had for now, they are looked for again', async () => {
+  let asked = 0
+  const refresh = async () => {
+    if (++asked < 3) throw new Failure('scheduler.unavailable', 'it takes too long')
+    return [parent('late')]
+  }
+  await using done = await round(
+    { first: { content, record: signed, has: [0], lingers: true }, late: { content, record: signed } },
+    { refresh, patienceMs: 5000 },
+    ['first'],
   )
   expect(done.task.complete).toBe(true)
 })

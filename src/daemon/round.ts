@@ -103,16 +103,22 @@ class Round {
 
   /** Takes in parents that were not there when the round began; ever less often. */
   async #grow(refresh: NonNullable<RoundDeps['refresh']>): Promise<void> {
+    const pause = { signal: this.#signal, ref: false }
+    for (let waitMs = FIRST_REFRESH_MS; !this.#signal.aborted; waitMs = Math.min(waitMs * 1.5, LAST_REFRESH_MS)) {
+      await sleep(waitMs, undefined, pause).catch(() => undefined)
+      if (!this.#signal.aborted) await this.#growOnce(refresh)
+    }
+  }
+
+  /** A plan that cannot be had now may be had the next time. */
+  async #growOnce(refresh: NonNullable<RoundDeps['refresh']>): Promise<void> {
     try {
-      for (let waitMs = FIRST_REFRESH_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_REFRESH_MS)) {
-        await sleep(waitMs, undefined, { signal: this.#signal, ref: false })
-        const parents = await refresh(this.#signal)
-        if (parents === undefined) return this.#resolve()
-        this.#add(parents)
-        this.#offer(this.#news.reconsider())
-      }
+      const parents = await refresh(this.#signal)
+      if (parents === undefined) return this.#resolve()
+      this.#add(parents)
+      this.#offer(this.#news.reconsider())
     } catch (error) {
-      if (!this.#signal.aborted) this.#deps.log.debug({ why: messageOf(error) }, 'no more parents are looked for')
+      if (!this.#signal.aborted) this.#deps.log.debug({ why: messageOf(error) }, 'no more parents are found for now')
     }
   }
 
@@ -135,8 +141,10 @@ class Round {
     const { taskId, version } = this.#task.meta
     try {
       const ask = { taskId, version, numbers: this.#unheld(), inOrder: this.#deps.inOrder() }
-      for await (const announced of this.#deps.link.sync(member.parent, ask, this.#signal))
+      for await (const announced of this.#deps.link.sync(member.parent, ask, this.#signal)) {
+        if (member.left) break
         this.#hear(member, announced)
+      }
       member.toldAll = true
     } catch (error) {
       if (!this.#signal.aborted) this.#drop(member, asFailure(error, 'peer.unreachable'))
@@ -239,7 +247,7 @@ class Round {
       this.#strategy.done(ask)
     } catch (error) {
       this.#strategy.failed(ask)
-      if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask.piece, error)
+      if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask, error)
     }
     this.#moveSoon()
   }
@@ -252,13 +260,14 @@ class Round {
   }
 
   /** A piece that a parent did not give: told to the planner, and asked of another one. */
-  #lose(member: RoundMember, number: number, error: unknown): void {
+  #lose(member: RoundMember, ask: Ask, error: unknown): void {
+    const { piece: number } = ask
     const failure = asFailure(error, 'peer.unreachable')
     if (failure.code.startsWith('storage.')) return this.#reject(failure)
     this.#deps.failed(number, member.parent, failure)
     member.lacks(number)
     this.#strategy.hasNot(member.id, number)
-    if (failure.code !== 'piece.missing') this.#drop(member, failure)
+    if (failure.code !== 'piece.missing' || member.missed(ask)) this.#drop(member, failure)
   }
 
   #drop(member: RoundMember, failure: Failure): void {

@@ -33,7 +33,8 @@ function fakeScheduler() {
         },
       }),
     )
-  return { client, heard, name }
+  const nonsense = (): void => answers.add(AnnouncePeerResponse.fromPartial({}))
+  return { client, heard, name, nonsense }
 }
 
 function session(client: SchedulerClient) {
@@ -86,6 +87,17 @@ test('an answer to a refresh that comes when the round is over is the next plan:
   name('fresh')
   expect(hostsOf(await plans.next(forever))).toEqual(['fresh'])
   expect(echoed(heard)).toEqual([[]])
+})
+
+test('a refresh that failed is no end of it: the next one is asked for anew', async () => {
+  const { client, name, nonsense } = fakeScheduler()
+  await using plans = session(client)
+  name('a')
+  await plans.next(forever)
+  nonsense()
+  await expect(plans.refresh?.(forever)).rejects.toMatchObject({ code: 'scheduler.unavailable' })
+  name('b')
+  expect(hostsOf(await plans.refresh?.(forever))).toEqual(['b'])
 })
 
 test('who leaves does not wait for a refresh that is under way', async () => {

@@ -80,8 +80,9 @@ class Session implements PlanSession {
 
   /** An answer that comes late is for the next plan. */
   async refresh(signal: AbortSignal): Promise<Plan> {
-    this.#refreshing ??= this.#askAgain([])
-    const plan = await orAborted(this.#refreshing, signal)
+    const refreshing = (this.#refreshing ??= this.#askAgain([]))
+    refreshing.catch(() => (this.#refreshing = undefined)) // the next one asks anew
+    const plan = await orAborted(refreshing, signal)
     if (plan.kind === 'parents') this.#refreshing = undefined
     return plan
   }
