@@ -1,13 +1,13 @@
 /** A bounded number of buffers of one size. Whoever comes when all are taken waits for the next that is given back. */
 export class Buffers {
-  readonly #bufferBytes: number
+  readonly bufferBytes: number
   readonly #max: number
   readonly #free: Uint8Array[] = []
   readonly #waiting: ((buffer: Uint8Array) => void)[] = []
   #made = 0
 
   constructor(bufferBytes: number, max: number) {
-    this.#bufferBytes = bufferBytes
+    this.bufferBytes = bufferBytes
     this.#max = max
   }
 
@@ -30,6 +30,6 @@ export class Buffers {
   #make(): Uint8Array | undefined {
     if (this.#made >= this.#max) return undefined
     this.#made += 1
-    return Buffer.allocUnsafeSlow(this.#bufferBytes)
+    return Buffer.allocUnsafeSlow(this.bufferBytes)
   }
 }

@@ -118,6 +118,16 @@ describe('when it cannot be sent', () => {
     expect(socket.written).toEqual([])
   })
 
+  test('who waits for the rate keeps no buffer from others', async () => {
+    const never = { take: () => new Promise<void>(() => undefined) }
+    const { buffers, contentOf, sender } = fixture(never)
+    void sender.send(prefix, contentOf(25))
+    await settled()
+    void buffers.take()
+    void buffers.take()
+    expect(buffers.scarce).toBe(false)
+  })
+
   test('the rate is asked for before anything is read', async () => {
     const asked: number[] = []
     const { reads, contentOf, sender } = fixture({

@@ -46,10 +46,12 @@ export class Sender {
   /** Sends a prefix and a content; resolves when the last of it is on its way. */
   async send(prefix: Uint8Array, content: Content): Promise<void> {
     if (content.length === 0) return this.say(prefix)
-    const { buffers } = this.#options
+    const { buffers, limit, gone } = this.#options
     for (let position = 0; position < content.length; ) {
+      const bytes = Math.min(buffers.bufferBytes, content.length - position)
+      await limit?.take(bytes, gone) // before the buffer: others are not to wait for it meanwhile
       const buffer = await buffers.take()
-      const part = buffer.subarray(0, Math.min(buffer.length, content.length - position))
+      const part = buffer.subarray(0, bytes)
       try {
         await this.#fill(content, position, part)
         await this.#sending
@@ -80,7 +82,6 @@ export class Sender {
   }
 
   async #fill(content: Content, position: number, part: Uint8Array): Promise<void> {
-    await this.#options.limit?.take(part.length, this.#options.gone)
     for (let have = 0; have < part.length; ) {
       const bytes = await content.read(position + have, part.subarray(have))
       if (bytes === 0) throw new Failure('storage.failed', `a content is shorter than ${content.length} bytes`)
