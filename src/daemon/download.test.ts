@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Failure, fill, parseDigest, pieceLengthFor } from '#core'
+import { BLOCK_LENGTH, Failure, fill, parseDigest, pieceLengthFor } from '#core'
 import { silentLog } from '#runtime'
 import type { Source } from '#source'
 import type { TaskStore } from '#storage'
@@ -13,7 +13,16 @@ import { Fetches } from './fetches.ts'
 import { type Plan, type Planner, sourceOnlyPlanner } from './plan.ts'
 import { TokenBucket } from './rate-limit.ts'
 import type { DownloadRequest } from './request.ts'
-import { type Behaviour, contentOf, fakeLink, newReader, parent, PIECE_LENGTH, tempStore } from './swarm-fixture.ts'
+import {
+  type Behaviour,
+  contentOf,
+  fakeLink,
+  newReader,
+  parent,
+  PIECE_LENGTH,
+  recordOf,
+  tempStore,
+} from './swarm-fixture.ts'
 
 const content = contentOf(2 * PIECE_LENGTH + 5)
 
@@ -295,6 +304,28 @@ test('pieces come from parents where the plan says so, and the origin is not rea
   expect(origin.reads).toBe(0)
   expect(result.tally.byParentHost.get('127.0.0.1-a-peer')).toBe(content.length)
   expect(written().equals(content)).toBe(true)
+})
+
+test('of a piece that several parents gave, the bytes of each are told', async () => {
+  const seed = newReader()
+  const record = (number: number) => {
+    const { taskId = '', version = '' } = store.list()[0]?.meta ?? {}
+    const facts = { ...recordOf(content, number, seed), taskId, version }
+    return { ...facts, signature: seed.key.sign(facts) }
+  }
+  const signers = [{ hostId: seed.hostId, publicKey: seed.key.publicKey }]
+  const both: Plan = { kind: 'parents', parents: [parent('a'), parent('b')], facts: { ...facts, signers } }
+  const parents = {
+    a: { content, record, blocks: true, has: [0], partly: { 1: [0, 1, 2] } },
+    b: { content, record, blocks: true, has: [2], partly: { 1: [3, 4, 5, 6, 7] } },
+  }
+  const result = await go(wish(), deps({ planner: plannerOf(both), parents }))
+  expect(written().equals(content)).toBe(true)
+  expect(Object.fromEntries(result.tally.byParentHost)).toEqual({
+    '127.0.0.1-a-peer': PIECE_LENGTH + 3 * BLOCK_LENGTH,
+    '127.0.0.1-b-peer': 5 * BLOCK_LENGTH + 5,
+  })
+  expect(result.tally).toMatchObject({ fromSource: 0, fromPeers: content.length })
 })
 
 test('what the parents cannot give comes from the origin', async () => {

@@ -156,16 +156,21 @@ function startTally(task: StoredTask, wanted: Wanted, onlooker: Onlooker): { tal
   const tally: Tally = { fromSource: 0, fromPeers: 0, local, byParentHost: new Map() }
   const stop = task.onPiece((piece) => {
     if (!isWanted(piece.number, wanted)) return
-    if (piece.traffic === 'source') {
-      tally.fromSource += piece.length
-    } else {
-      const host = hostOfPeer(piece.parentId)
-      tally.fromPeers += piece.length
-      tally.byParentHost.set(host, (tally.byParentHost.get(host) ?? 0) + piece.length)
-    }
+    for (const [parentId, bytes] of piece.brought ?? [[piece.parentId, piece.length]]) count(tally, parentId, bytes)
     onlooker.piece?.(piece)
   })
   return { tally, stop }
+}
+
+/** Bytes from a parent, or from the source where there is none. */
+function count(tally: Tally, parentId: string, bytes: number): void {
+  if (parentId === '') {
+    tally.fromSource += bytes
+    return
+  }
+  const host = hostOfPeer(parentId)
+  tally.fromPeers += bytes
+  tally.byParentHost.set(host, (tally.byParentHost.get(host) ?? 0) + bytes)
 }
 
 /** `<ip>-<hostname>-<uuid>[-seed]` without the uuid: the host that the peer is part of. */

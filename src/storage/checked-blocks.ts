@@ -1,4 +1,5 @@
 import { BLOCK_LENGTH, blockCount, BlockSet, type PieceRecord } from '#core'
+import type { WriteOptions } from './contract.ts'
 import { joinCrc32 } from './join-crc32.ts'
 import { DIGEST_LENGTH } from './journal-state.ts'
 
@@ -9,6 +10,8 @@ export interface WrittenBlock {
   readonly digest: Uint8Array
   readonly crc32: number
   readonly costMs: number
+  /** Who brought it. */
+  readonly from: WriteOptions['from']
 }
 
 /** The blocks of a piece that are on disk and are what its record says: 4 bytes for each, beside the record. */
@@ -17,6 +20,8 @@ export class CheckedBlocks {
   readonly #here: BlockSet
   readonly #digests: Buffer
   readonly #crcs: Uint32Array
+  /** Bytes by peer id; those of the source under none. */
+  readonly #brought = new Map<string, number>()
   #costMs = 0
 
   constructor(record: PieceRecord) {
@@ -57,10 +62,12 @@ export class CheckedBlocks {
     return Buffer.compare(this.#digests, record.blocks) === 0
   }
 
-  add({ index, crc32, costMs }: WrittenBlock): void {
+  add(block: WrittenBlock): void {
+    const { index, crc32, costMs } = block
     this.#here.add(index)
     this.#crcs[index] = crc32
     this.#costMs += costMs
+    this.#count(block, this.#brought)
   }
 
   /** With one more block nothing is missing. */
@@ -69,12 +76,21 @@ export class CheckedBlocks {
   }
 
   /** What is to be said of the whole piece, with its last block. */
-  wholeWith({ index, crc32, costMs }: WrittenBlock): { crc32: number; costMs: number } {
-    this.#crcs[index] = crc32
+  wholeWith(last: WrittenBlock): { crc32: number; costMs: number; brought: ReadonlyMap<string, number> } {
+    this.#crcs[last.index] = last.crc32
     let joined = 0
-    for (const [at, crc] of this.#crcs.entries()) {
-      joined = joinCrc32(joined, crc, Math.min(BLOCK_LENGTH, this.record.length - at * BLOCK_LENGTH))
-    }
-    return { crc32: joined, costMs: Math.round(this.#costMs + costMs) }
+    for (const [at, crc] of this.#crcs.entries()) joined = joinCrc32(joined, crc, this.#lengthOf(at))
+    const brought = new Map(this.#brought)
+    this.#count(last, brought)
+    return { crc32: joined, costMs: Math.round(this.#costMs + last.costMs), brought }
+  }
+
+  #count({ index, from }: WrittenBlock, brought: Map<string, number>): void {
+    const parentId = from.traffic === 'peer' ? from.parentId : ''
+    brought.set(parentId, (brought.get(parentId) ?? 0) + this.#lengthOf(index))
+  }
+
+  #lengthOf(index: number): number {
+    return Math.min(BLOCK_LENGTH, this.record.length - index * BLOCK_LENGTH)
   }
 }

@@ -45,6 +45,8 @@ export interface HeldPiece {
   readonly signature: PieceSignature | undefined
   /** Peer id of the parent it came from; empty for the source. */
   readonly parentId: string
+  /** Bytes by peer id, empty for the source, where several brought it; told once, to `onPiece`. */
+  readonly brought?: ReadonlyMap<string, number> | undefined
   readonly traffic: 'source' | 'peer'
   readonly costMs: number
   /** Milliseconds since 1970. */

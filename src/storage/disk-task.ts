@@ -283,9 +283,10 @@ export class DiskTask implements StoredTask {
     const { number, offset, length, crc32, blocks } = piece
     if (this.piece(number) !== undefined) return
     const signature = sign?.(piece)
-    const held = { number, offset, length, crc32, blocks, signature, ...facts, createdAt: Date.now() }
+    const { brought, ...kept } = facts
+    const held = { number, offset, length, crc32, blocks, signature, ...kept, createdAt: Date.now() }
     await this.#ledger.hold(held)
-    this.#tell(held)
+    this.#tell({ ...held, brought })
   }
 
   /** The piece is held from now on. */

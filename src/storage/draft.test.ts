@@ -88,6 +88,25 @@ test('blocks that were there before the record count as soon as it comes, and ma
   expect(at.kept).toMatchObject([whole])
 })
 
+test('of a piece is told who brought how many of its bytes, the source too', async () => {
+  const at = draftAt()
+  const a = { traffic: 'peer', parentId: 'a' } as const
+  at.draft.adopt(record)
+  await at.draft.put(blockOf(0, { from: a }), at.write)
+  await at.draft.put(blockOf(2, { from: a }), at.write)
+  at.failKeeping(true)
+  await expect(at.draft.put(blockOf(1, { from: a }), at.write)).rejects.toBe(full)
+  at.failKeeping(false)
+  await at.draft.put(blockOf(1, { from: SOURCE }), at.write)
+  const last = PIECE - 2 * BLOCK_LENGTH
+  expect(at.kept.map(({ brought }) => [...(brought ?? [])])).toEqual([
+    [
+      ['a', BLOCK_LENGTH + last],
+      ['', BLOCK_LENGTH],
+    ],
+  ])
+})
+
 test('of two unchecked blocks the first stays; a checked one is written over it, and its writer is told', async () => {
   const at = draftAt({ writers: 3 })
   const other = { digest: blake3('other'), checked: false }

@@ -6,7 +6,6 @@ import type { HeldPiece, UnsignedPiece, WriteOptions } from './contract.ts'
 export interface BroughtBlock extends WrittenBlock {
   /** It was checked against a record that is believed. */
   readonly checked: boolean
-  readonly from: WriteOptions['from']
 }
 
 /** A block that is being written, or is written and matches no record. */
@@ -17,7 +16,7 @@ interface OpenBlock {
   readonly ended: Promise<void>
 }
 
-export type PieceFacts = Pick<HeldPiece, 'costMs' | 'parentId' | 'traffic'>
+export type PieceFacts = Pick<HeldPiece, 'costMs' | 'parentId' | 'traffic' | 'brought'>
 
 /** What a draft needs of its task. */
 export interface DraftTask {
@@ -206,10 +205,10 @@ export class Draft {
 
   #keepChecked(checked: CheckedBlocks, last: OpenBlock): Promise<void> {
     const { number, offset, length, blocks, signer, signature, contentLength } = checked.record
-    const { crc32, costMs } = checked.wholeWith(last.block)
+    const { crc32, costMs, brought } = checked.wholeWith(last.block)
     const { from } = last.block
     const piece = { number, offset, length, crc32, blocks, contentLength: this.#task.contentLength }
-    const facts = { costMs, traffic: from.traffic, parentId: from.traffic === 'peer' ? from.parentId : '' }
+    const facts = { costMs, traffic: from.traffic, parentId: from.traffic === 'peer' ? from.parentId : '', brought }
     const kept = this.#keeping(this.#task.keep(piece, facts, () => ({ signer, signature, contentLength })))
     // It has to come again: who brings it tries to keep the piece once more.
     kept.catch(() => this.#drop(last))
