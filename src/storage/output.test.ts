@@ -100,6 +100,14 @@ test('the same output twice is done at once, and stays right', async () => {
   expect(readFileSync(path).equals(content.subarray(0, 10))).toBe(true)
 })
 
+test('the same output by several downloads at once is right, and nothing else is left beside it', async () => {
+  await using at = await storedOutput()
+  const path = join(at.out, 'file.bin')
+  await Promise.all(Array.from({ length: 8 }, () => at.task.export(path)))
+  expect(readFileSync(path).equals(content)).toBe(true)
+  expect(readdirSync(at.out)).toEqual(['file.bin'])
+})
+
 test('an existing file or link is replaced by a whole one; what it pointed to stays', async () => {
   await using at = await storedOutput()
   const target = join(at.out, 'precious')

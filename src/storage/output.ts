@@ -1,12 +1,29 @@
 import { randomBytes } from 'node:crypto'
-import { type BigIntStats, constants, mkdirSync } from 'node:fs'
-import { chmod, copyFile, type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises'
+import {
+  type BigIntStats,
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  open as openWith,
+  unlink as unlinkWith,
+} from 'node:fs'
+import { chmod, copyFile, link, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { Failure, makeDirs, messageOf } from '#core'
 import { diskFailure, errnoOf } from './disk-failure.ts'
 import { writeAt } from './positional.ts'
 
+const openFile = promisify(openWith)
+const closeFile = promisify(close)
+const remove = promisify(unlinkWith)
+
 const COPY_LENGTH = 2 ** 20
+/** Devices that were found to know no reflinks: they are not asked before each output. */
+const WITHOUT_REFLINKS = new Set<bigint>()
+const MOST_REMEMBERED = 64
 /** What tells that the path was badly chosen, not that a disk is broken. */
 const BAD_PATH = new Set('EACCES EPERM EROFS ENOTDIR EISDIR ENOENT ELOOP ENAMETOOLONG EEXIST ETXTBSY EBUSY'.split(' '))
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY, COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants
@@ -67,45 +84,65 @@ function isSameFile(a: BigIntStats, b: BigIntStats): boolean {
   return a.ino === b.ino && a.dev === b.dev
 }
 
-/** Until the rename, whatever stood at `path` stays as it was. */
+/** Until the rename, whatever stood at `path` stays as it was. Each step is a way to another thread and back: there are few. */
 async function replace(path: string, part: OutputPart, content: OutputContent): Promise<OutputWay> {
   const name = `.${basename(path).slice(0, 50)}.${randomBytes(8).toString('hex')}.dfget`
   const draft = join(dirname(path), name)
   try {
-    const mode = await modeOfNewFiles(draft)
-    const by = part.whole ? await duplicate(draft, mode, part, content) : await copy(draft, part, content)
+    const by = await make(draft, part, content)
     await rename(draft, path)
+    // Where another download has put the same file there meanwhile, renaming does nothing.
+    if (by === 'link') await remove(draft).catch(() => undefined)
     return by
-  } finally {
+  } catch (error) {
     await rm(draft, { force: true })
+    throw error
   }
 }
 
-/** What the umask leaves of 0666; finds out on the way whether files can be made here at all. */
-async function modeOfNewFiles(path: string): Promise<number> {
-  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
+async function make(draft: string, part: OutputPart, content: OutputContent): Promise<OutputWay> {
+  const own = content.stat().dev
+  const fresh = await openNew(draft)
+  // What the umask leaves of 0666; on the way it is found out whether files can be made here at all.
+  const { mode, dev } = fstatSync(fresh, { bigint: true })
+  if (part.whole && own === dev) {
+    closeSync(fresh)
+    await remove(draft)
+    await content.trim()
+    const by = await duplicate(draft, { mode: Number(mode) & 0o777, dev }, content)
+    return by ?? copy(await openNew(draft), part, content)
+  }
+  return copy(fresh, part, content)
+}
+
+function openNew(path: string): Promise<number> {
+  return openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
+}
+
+/** On the file system of the content there may be a way without a second copy of the bytes. */
+async function duplicate(
+  draft: string,
+  { mode, dev }: { readonly mode: number; readonly dev: bigint },
+  content: OutputContent,
+): Promise<OutputWay | undefined> {
+  if (!WITHOUT_REFLINKS.has(dev)) {
+    if (await works(() => copyFile(content.path, draft, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE))) {
+      await chmod(draft, mode)
+      return 'reflink'
+    }
+    if (WITHOUT_REFLINKS.size < MOST_REMEMBERED) WITHOUT_REFLINKS.add(dev)
+  }
+  return (await content.share(mode)) && (await works(() => link(content.path, draft))) ? 'link' : undefined
+}
+
+/** Into a new file, which is closed in the end. */
+async function copy(file: number, part: OutputPart, content: OutputContent): Promise<OutputWay> {
   try {
-    return (await file.stat()).mode & 0o777
+    await copyBytes(file, part, content, part.start)
   } finally {
-    await file.close()
-    await rm(path, { force: true })
+    await closeFile(file)
   }
-}
-
-async function duplicate(draft: string, mode: number, part: OutputPart, content: OutputContent): Promise<OutputWay> {
-  await content.trim()
-  if (await works(() => copyFile(content.path, draft, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE))) {
-    await chmod(draft, mode)
-    return 'reflink'
-  }
-  if (await isSameFileSystem(draft, content)) {
-    if ((await content.share(mode)) && (await works(() => link(content.path, draft)))) return 'link'
-  }
-  return copy(draft, part, content)
-}
-
-async function isSameFileSystem(draft: string, content: OutputContent): Promise<boolean> {
-  return (await stat(dirname(draft), { bigint: true })).dev === content.stat().dev
+  return 'copy'
 }
 
 /** Not every file system can do it: then there is another way. */
@@ -114,16 +151,6 @@ async function works(step: () => Promise<void>): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-async function copy(draft: string, part: OutputPart, content: OutputContent): Promise<OutputWay> {
-  const file = await open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
-  try {
-    await copyBytes(file, part, content, part.start)
-  } finally {
-    await file.close()
-  }
-  return 'copy'
 }
 
 /** The other bytes of the file stay as they are; after a failure its length does, too. */
@@ -135,7 +162,7 @@ async function writeInto(
 ): Promise<OutputWay> {
   const file = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o666)
   try {
-    await copyBytes(file, part, content, 0)
+    await copyBytes(file.fd, part, content, 0)
   } catch (error) {
     if (existing === undefined) await rm(path, { force: true })
     else if (Number(existing.size) < part.start + part.length) await file.truncate(Number(existing.size))
@@ -147,12 +174,12 @@ async function writeInto(
 }
 
 /** `origin`: the offset in the content that comes first in the file. */
-async function copyBytes(file: FileHandle, part: OutputPart, content: OutputContent, origin: number): Promise<void> {
+async function copyBytes(fd: number, part: OutputPart, content: OutputContent, origin: number): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(COPY_LENGTH, part.length))
   const end = part.start + part.length
   for (let offset = part.start; offset < end; ) {
     const read = await content.read(offset, buffer.subarray(0, Math.min(buffer.length, end - offset)))
-    await writeAt(file.fd, buffer.subarray(0, read), offset - origin)
+    await writeAt(fd, buffer.subarray(0, read), offset - origin)
     offset += read
   }
 }
