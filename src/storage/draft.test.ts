@@ -209,6 +209,19 @@ test('bytes that were not written because the piece was held count for nothing o
   expect(at.kept).toHaveLength(1)
 })
 
+test('who brought right bytes is not told that they were wrong when what was here of them is doubted', async () => {
+  const at = draftAt({ writers: 2 })
+  at.draft.adopt(record)
+  const digests = [0, 1, 2].map((index) => blockOf(index).digest)
+  for (const index of [0, 1]) await at.draft.put(blockOf(index, { checked: false }), at.write)
+  at.draft.doubt()
+  await at.draft.put(blockOf(2, { checked: false }), at.write)
+  await expect(at.draft.keep(digests, async () => undefined)).rejects.toMatchObject({ code: 'piece.missing' })
+  const wrong = [blake3('other'), ...digests.slice(1)]
+  await expect(at.draft.keep(wrong, async () => undefined)).rejects.toMatchObject({ code: 'piece.corrupt' })
+  expect(at.kept).toEqual([])
+})
+
 test('forgetting is told whenever something was readable, and only then', async () => {
   const at = draftAt()
   at.draft.adopt(record)

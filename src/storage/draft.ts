@@ -121,20 +121,20 @@ export class Draft {
 
   /**
    * Lets the first who brings the whole piece `store` it; whoever comes later waits for that. `piece.corrupt` when the
-   * blocks on disk are another's, checked ones.
+   * blocks on disk are another's, checked ones; `piece.missing` when some were forgotten since they came.
    */
   keep(digests: readonly Uint8Array[], store: () => Promise<void>): Promise<void> {
     if (this.#kept !== undefined) return this.#kept
     if (this.#spared && !this.#task.held(this.number)) {
       return Promise.reject(new Failure('piece.missing', `piece ${this.number} was held and is not any more`))
     }
-    for (const [index, digest] of digests.entries()) {
-      if (!this.#hasWritten(index, digest)) {
-        return Promise.reject(
-          new Failure('piece.corrupt', `piece ${this.number} came with other bytes from somebody else`),
-        )
-      }
-    }
+    const blocks = [...digests.entries()]
+    if (blocks.some(([index, digest]) => this.#hasOther(index, digest)))
+      return Promise.reject(
+        new Failure('piece.corrupt', `piece ${this.number} came with other bytes from somebody else`),
+      )
+    if (blocks.some(([index]) => this.#isForgotten(index)))
+      return Promise.reject(new Failure('piece.missing', `blocks of piece ${this.number} were forgotten meanwhile`))
     return this.#keeping(store())
   }
 
@@ -183,10 +183,16 @@ export class Draft {
     )
   }
 
-  #hasWritten(index: number, digest: Uint8Array): boolean {
-    if (this.has(index)) return this.#checked?.isRight(index, digest) === true
+  /** What is on disk, or was to be, is not that: somebody else's. */
+  #hasOther(index: number, digest: Uint8Array): boolean {
     const open = this.#open.get(index)
-    return open !== undefined && sameBytes(open.block.digest, digest)
+    if (open !== undefined && !this.has(index)) return !sameBytes(open.block.digest, digest)
+    return this.#checked?.isRight(index, digest) === false
+  }
+
+  /** It came, and was taken back: there was doubt whether it is still what it was. */
+  #isForgotten(index: number): boolean {
+    return !this.has(index) && !this.#open.has(index)
   }
 
   /** A block is written: it is readable now, if it matches the record. The last one is so with its piece. */
