@@ -77,6 +77,9 @@ export interface FromParentDeps {
   limit(sink: ByteSink): ByteSink
 }
 
+/** Everything came and was right, and then what was here was doubted. Nobody is to blame, and it is to be had again. */
+export class Doubted extends Error {}
+
 /** Brings some blocks of a piece, each checked against the record before anybody can read it. */
 export async function fetchBlocks(
   task: StoredTask,
@@ -88,7 +91,7 @@ export async function fetchBlocks(
   const { piece: number, first, count, bytes, member: parentId } = ask
   await using writer = task.writeBlocks({ record, first, count, parentId })
   await channel.ask({ taskId: task.meta.taskId, number, first, count, bytes }, () => deps.limit(writer))
-  await writer.end()
+  await orDoubted(writer.end())
 }
 
 /**
@@ -130,12 +133,22 @@ export async function fetchFromParent(
     },
     signal,
   )
-  await writer.end({ eof: isLast(task, record, announced) })
+  await orDoubted(writer.end({ eof: isLast(task, record, announced) }))
   if (task.piece(number) !== undefined) return
   throw new Failure(
     'piece.missing',
     `${parent.hostname} gave a part of piece ${number}, and nobody knows it to be the last`,
   )
+}
+
+/** Where all bytes came, only what was forgotten can be missing. */
+async function orDoubted(ending: Promise<void>): Promise<void> {
+  try {
+    await ending
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'piece.missing') throw new Doubted(error.message, { cause: error })
+    throw error
+  }
 }
 
 /** Whether the content ends with this piece, as far as somebody who is believed said so. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Failure, type Signer } from '#core'
 import { silentLog } from '#runtime'
-import type { StoredTask } from '#storage'
+import type { StoredTask, TaskStore } from '#storage'
 import type { ParentLink } from './from-parent.ts'
 import { fetchFromParents, type RoundDeps } from './round.ts'
 import {
@@ -29,10 +29,14 @@ const flipped = (_: number, right: Buffer): Buffer => {
 
 async function round(
   behaviours: Readonly<Record<string, Behaviour>>,
-  options: { signers?: readonly Signer[]; contentLength?: number | undefined } & Partial<RoundDeps> = {},
+  options: {
+    signers?: readonly Signer[]
+    contentLength?: number | undefined
+    store?: TaskStore
+  } & Partial<RoundDeps> = {},
   parents = Object.keys(behaviours),
 ) {
-  const store = await tempStore()
+  const store = options.store ?? (await tempStore())
   const task = await store.open(metaOf('contentLength' in options ? options.contentLength : content.length))
   const link = fakeLink(behaviours)
   const records = new RecordChecker()
@@ -224,6 +228,18 @@ test('where no other parents are to be had for now, they are looked for again', 
     ['first'],
   )
   expect(done.task.complete).toBe(true)
+})
+
+test('blocks that are doubted while others come are fetched again, and no parent is blamed', async () => {
+  const store = await tempStore()
+  let asks = 0
+  const send = (_: number, right: Buffer): Buffer => {
+    if (++asks === 5) void store.verify('a'.repeat(64))
+    return right
+  }
+  await using done = await round({ a: { content, record: signed, blocks: true, send } }, { store })
+  expect((await bytesOf(done.task)).equals(content)).toBe(true)
+  expect(done.failures).toEqual([])
 })
 
 test('only what is wanted is fetched', async () => {

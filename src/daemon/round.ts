@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, BLOCK_LENGTH, type ByteSink, type Failure, messageOf } from '#core'
 import type { Logger } from '#runtime'
 import type { StoredTask } from '#storage'
-import type { Announced, ParentLink } from './from-parent.ts'
+import { type Announced, Doubted, type ParentLink } from './from-parent.ts'
 import { lastWanted, type Wanted } from './from-source.ts'
 import { type News, PieceNews } from './piece-news.ts'
 import type { Parent } from './plan.ts'
@@ -32,6 +32,8 @@ export interface RoundDeps {
 const FIRST_REFRESH_MS = 100
 const LAST_REFRESH_MS = 10_000
 const MAX_MEMBERS = 24
+/** With the same parents, when what they brought was doubted. */
+const MAX_ROUNDS = 3
 /** When all was asked for, how often it is checked who is late. */
 const LOOK_AGAIN_MS = 100
 
@@ -45,6 +47,21 @@ export async function fetchFromParents(
   deps: RoundDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  let left = MAX_ROUNDS
+  for (let asked = parents; left > 0; left--) {
+    const round = await runRound(task, asked, deps, signal)
+    signal.throwIfAborted()
+    if (!round.doubted) return
+    asked = round.stayed
+  }
+}
+
+async function runRound(
+  task: StoredTask,
+  parents: readonly Parent[],
+  deps: RoundDeps,
+  signal: AbortSignal,
+): Promise<Round> {
   const stop = new AbortController()
   const round = new Round(task, parents, deps, AbortSignal.any([signal, stop.signal]))
   try {
@@ -53,7 +70,7 @@ export async function fetchFromParents(
     stop.abort()
     await round.settled()
   }
-  signal.throwIfAborted()
+  return round
 }
 
 class Round {
@@ -70,6 +87,10 @@ class Round {
   readonly #forget: readonly (() => void)[]
   #patience: NodeJS.Timeout | undefined
   #moving = false
+  /** Something that was brought is not here any more, and was nobody's fault: the same parents may bring it again. */
+  doubted = false
+  /** Who was in it to its end. */
+  stayed: readonly Parent[] = []
   /** Who is asked first in the next move: nobody always comes last. */
   #turn = 0
   readonly #counts = { news: 0, moves: 0, asks: 0 }
@@ -126,6 +147,7 @@ class Round {
   async settled(): Promise<void> {
     for (const stop of this.#forget) stop()
     clearTimeout(this.#patience)
+    this.stayed = this.#members.filter(({ left }) => !left).map(({ parent }) => parent)
     for (const member of this.#members) member.leave()
     await Promise.all(this.#running)
     this.#deps.log.debug({ task: this.#task.meta.taskId, ...this.#counts }, 'a round is over')
@@ -202,7 +224,7 @@ class Round {
     const { first, last } = this.#deps.wanted()
     if (this.#task.contentLength !== undefined) this.#strategy.setContentLength(this.#task.contentLength)
     this.#strategy.want(first, last)
-    if (this.#strategy.complete) return this.#resolve()
+    if (this.#strategy.complete) return this.#end({ doubted: !isHere(this.#task, this.#deps.wanted()) })
     if (this.#mayDoWithoutRecord) {
       for (const { teller, announced, which } of this.#news.withoutRecords()) {
         this.#strategy.join(teller.id, { givesUnits: false })
@@ -259,8 +281,14 @@ class Round {
     this.#moveSoon()
   }
 
+  #end({ doubted }: { readonly doubted: boolean }): void {
+    this.doubted = doubted
+    this.#resolve()
+  }
+
   /** A piece that a parent did not give: told to the planner, and asked of another one. */
   #lose(member: RoundMember, ask: Ask, error: unknown): void {
+    if (error instanceof Doubted) return this.#end({ doubted: true })
     const { piece: number } = ask
     const failure = asFailure(error, 'peer.unreachable')
     if (failure.code.startsWith('storage.')) return this.#reject(failure)
