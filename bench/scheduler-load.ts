@@ -1,12 +1,14 @@
 import { type Channel, openChannel, type SchedulerClient, schedulerClient } from '#api'
-import { hostMessageOf, LoadPeer } from './scheduler-peer.ts'
+import { hostMessageOf, LoadPeer, TASK_ID } from './scheduler-peer.ts'
 
 /** What the process that makes the load is told by IPC. */
 export type LoadOrder =
   /** Announce so many hosts, and register a peer of each. */
   | { readonly do: 'join'; readonly address: string; readonly peers: number; readonly connections: number }
-  /** Say so many times that a piece is here, and wait until all of it was taken. */
-  | { readonly do: 'report'; readonly reports: number }
+  /** Say so many times that a piece is here; `perSecond`, or as fast as the sockets take it. */
+  | { readonly do: 'report'; readonly reports: number; readonly perSecond?: number }
+  /** Wait until all that was said was taken. */
+  | { readonly do: 'settle' }
   /** Ask so many times for more parents, so many peers at once. */
   | { readonly do: 'plan'; readonly plans: number; readonly atOnce: number }
   | { readonly do: 'leave' }
@@ -20,8 +22,8 @@ export interface LoadResult {
 
 /** Hosts that are announced, and peers that register, at once. */
 const AT_ONCE = 64
-/** Reports that are written before the sockets are waited for: one for each of so many connections. */
-const MOST_REPORTS_AT_ONCE = 500
+/** Reports that are written before anything else is done: one for each of so many connections. */
+const MOST_REPORTS_AT_ONCE = 100
 /** A prime: peers far from each other ask one after another. */
 const STRIDE = 7919
 
@@ -42,7 +44,9 @@ function obey(order: LoadOrder): Promise<LoadResult> {
     case 'join':
       return join(order.address, order.peers, order.connections)
     case 'report':
-      return report(order.reports)
+      return report(order.reports, order.perSecond ?? Number.POSITIVE_INFINITY)
+    case 'settle':
+      return settle()
     case 'plan':
       return timed(order.plans, order.atOnce, (index) => peerAt(1 + ((index * STRIDE) % (peers.length - 1))).plan())
     case 'leave':
@@ -66,15 +70,24 @@ async function join(address: string, count: number, connections: number): Promis
 }
 
 /** One peer after another, those of different connections next to each other: no segment carries two messages. */
-async function report(count: number): Promise<LoadResult> {
+async function report(count: number, perSecond: number): Promise<LoadResult> {
   const started = performance.now()
   const atOnce = Math.min(MOST_REPORTS_AT_ONCE, channels.length)
-  for (let sent = 0; sent < count; sent += atOnce) {
-    const some = Math.min(atOnce, count - sent)
-    await Promise.all(Array.from({ length: some }, (_, index) => peerAt((sent + index) % peers.length).report()))
+  let sent = 0
+  while (sent < count) {
+    const due = Math.min(count, ((performance.now() - started) / 1000) * perSecond)
+    const some = Math.min(atOnce, Math.floor(due - sent))
+    if (some <= 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    else await Promise.all(Array.from({ length: some }, (_, index) => peerAt((sent + index) % peers.length).report()))
+    sent += Math.max(0, some)
   }
-  // A connection hands on its messages in their order: when the last one is answered all were taken.
-  await Promise.all(clients.map((client) => client.listHosts({ type: 1 }).catch(() => undefined)))
+  return { ms: performance.now() - started, p50Ms: 0, p99Ms: 0 }
+}
+
+/** A connection hands on its messages in their order: when its last one is answered all were taken. */
+async function settle(): Promise<LoadResult> {
+  const started = performance.now()
+  for (const client of clients) await client.statTask({ hostId: '', taskId: TASK_ID }).catch(() => undefined)
   return { ms: performance.now() - started, p50Ms: 0, p99Ms: 0 }
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { type AnnouncePeerResponse, implement, schedulerService, serveGrpc } from '#api'
 import { resolveSettings } from '#core'
 import { silentLog } from '#runtime'
@@ -7,6 +8,8 @@ import { schedulerSettings, startScheduler } from '#scheduler'
 export interface ServerUsage {
   /** Microseconds of all its threads. */
   readonly cpuMicros: number
+  /** Times that it read from a socket (or a file). */
+  readonly reads: number
   /** Of JavaScript, and of buffers outside of V8's heap. */
   readonly heapBytes: number
   readonly residentBytes: number
@@ -66,12 +69,31 @@ function bareTalk(requests: AsyncIterable<unknown>, signal: AbortSignal): Bare {
   return talk
 }
 
+const LOOK_MS = 20
+const IDLE_MICROS = 500
+
+/** When it has done what it was told to do. */
+async function idle(): Promise<void> {
+  for (let before = cpuMicros(), quiet = 0; quiet < 3; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    const now = cpuMicros()
+    quiet = now - before < IDLE_MICROS ? quiet + 1 : 0
+    before = now
+  }
+}
+
+function cpuMicros(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
 async function usage(question: ServerQuestion): Promise<ServerUsage> {
   for (let round = 0; question === 'memory' && round < 3; round++) {
     globalThis.gc?.()
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  const { user, system } = process.cpuUsage()
+  if (question === 'cpu') await idle()
   const { heapUsed, external, rss } = process.memoryUsage()
-  return { cpuMicros: user + system, heapBytes: heapUsed + external, residentBytes: rss }
+  const reads = Number(/syscr: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+  return { cpuMicros: cpuMicros(), reads, heapBytes: heapUsed + external, residentBytes: rss }
 }

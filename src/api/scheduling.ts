@@ -3,7 +3,6 @@ import { type Client, clientOf } from './grpc/client.ts'
 import { bidi, unary } from './grpc/method.ts'
 import {
   AnnounceHostRequest,
-  AnnouncePeerRequest,
   AnnouncePeerResponse,
   DeleteHostRequest,
   DeletePeerRequest,
@@ -16,6 +15,7 @@ import {
   StatPeerRequest,
   Task,
 } from './messages.ts'
+import { announcedPeer } from './piece-report.ts'
 import { checkAnnounceHost, checkAnnouncePeer, checkAnnouncePeerResponse, checkIds } from './validate.ts'
 
 const NAME = '/scheduler.v2.Scheduler'
@@ -23,7 +23,7 @@ const MiB = 2 ** 20
 
 /** What hosts say to the scheduler. */
 export const schedulerService = {
-  announcePeer: bidi(`${NAME}/AnnouncePeer`, AnnouncePeerRequest, AnnouncePeerResponse, {
+  announcePeer: bidi(`${NAME}/AnnouncePeer`, announcedPeer, AnnouncePeerResponse, {
     check: checkAnnouncePeer,
     checkResponse: checkAnnouncePeerResponse,
     maxRequestBytes: MiB,

@@ -1,4 +1,11 @@
-import type { AnnouncePeerRequest, AnnouncePeerResponse, Download, Piece, RegisterPeerRequest } from '#api'
+import {
+  type AnnouncePeerRequest,
+  type AnnouncePeerResponse,
+  type Download,
+  eachOf,
+  type Piece,
+  type RegisterPeerRequest,
+} from '#api'
 import { Failure, isTaskId, messageOf } from '#core'
 import type { Logger } from '#runtime'
 import {
@@ -65,10 +72,7 @@ class Talk {
   /** Takes requests until the last word, or until the caller is gone. Never throws: failures end the answers. */
   async listen(requests: AsyncIterable<AnnouncePeerRequest>): Promise<void> {
     try {
-      for await (const message of requests) {
-        if (this.#over) return
-        if (this.#take(message)) break
-      }
+      await eachOf(requests, (message) => this.#over || this.#take(message))
       // Who only closed its own half may still wait for parents: its stream ends when they were named.
       this.#heardAll = true
       if (this.#scheduling === undefined) this.answers.end()

@@ -53,8 +53,9 @@ export function hostFacts(
   if (HostMessage.encode(message).finish().length > MAX_HOST_BYTES)
     throw new Failure('usage.invalid', `the announcement of host ${message.id} is longer than ${MAX_HOST_BYTES} bytes`)
   const seed = message.type !== 0
-  // The decoded one is a view that keeps all bytes of the announcement.
+  // The decoded one is a view that keeps all bytes of the announcement. (No copy of the message: see `newPeer`.)
   const publicKey = new Uint8Array(message.publicKey)
+  message.publicKey = publicKey
   const intervalMs = interval === undefined ? DEFAULT_INTERVAL_MS : durationMs(interval)
   return {
     id: message.id,
@@ -68,7 +69,7 @@ export function hostFacts(
     publicKey: publicKey.length === 0 ? undefined : publicKey,
     intervalMs: Math.min(Math.max(intervalMs, MIN_INTERVAL_MS), MAX_INTERVAL_MS),
     uploadLimit: seed ? limits.seedUploadLimit : limits.peerUploadLimit,
-    message: { ...message, publicKey },
+    message,
   }
 }
 

@@ -27,7 +27,7 @@ export function pieceFinished(
   if (parent === undefined || !peer.parents.has(parent)) return
   parent.touchedAtMs = nowMs
   parent.host.touchedAtMs = nowMs
-  parent.host.complaints.clear()
+  if (parent.host.complaints.size > 0) parent.host.complaints.clear()
 }
 
 /**

@@ -36,13 +36,14 @@ export async function schedule(
   deps: ScheduleDeps,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const { swarm, seeds, clock, limits, judge } = deps
+  const { swarm, seeds, clock, limits, random, judge } = deps
   const startedAtMs = clock.now()
   giveUpLost(child, swarm)
   for (;;) {
     signal.throwIfAborted()
     const nowMs = clock.now()
-    const view = { ...deps, nowMs, waitedMs: nowMs - startedAtMs, seeds: swarm.seeds, mayWake: seeds.mayWake }
+    const { mayWake } = seeds
+    const view = { nowMs, waitedMs: nowMs - startedAtMs, seeds: swarm.seeds, mayWake, limits, random }
     const step = nextStep(child, view)
     switch (step.kind) {
       case 'join':

@@ -29,6 +29,11 @@ function prefixOf(length: number): Uint8Array {
   return prefix
 }
 
+/** A small message as bytes of its own, so that a field that is kept does not keep a whole network buffer with it. */
+export function ownCopy(body: Uint8Array): Uint8Array {
+  return body.length <= SMALL ? new Uint8Array(body) : body
+}
+
 /** Cuts the bytes of a stream back into messages. */
 export class FrameReader {
   readonly #maxBytes: number
@@ -46,32 +51,43 @@ export class FrameReader {
 
   /** The messages that `chunk` completes. Throws a StatusError for a message too large or compressed. */
   push(chunk: Uint8Array): Uint8Array[] {
-    this.#chunks.push(chunk)
-    this.#buffered += chunk.length
     const messages: Uint8Array[] = []
-    for (let body = this.#take(); body !== undefined; body = this.#take()) messages.push(body)
+    this.each(chunk, (body) => void messages.push(ownCopy(body)))
     return messages
+  }
+
+  /** The same without a copy: gives `take` views of the network's own buffer, to be left alone once it has returned. */
+  each(chunk: Uint8Array, take: (body: Uint8Array) => void): void {
+    let at = 0
+    while (this.#buffered === 0 && chunk.length - at >= PREFIX_LENGTH) {
+      const end = at + PREFIX_LENGTH + this.#bodyLength(chunk, at)
+      if (end > chunk.length) break
+      take(chunk.subarray(at + PREFIX_LENGTH, end))
+      at = end
+    }
+    if (at === chunk.length) return
+    this.#chunks.push(at === 0 ? chunk : chunk.subarray(at))
+    this.#buffered += chunk.length - at
+    for (let body = this.#take(); body !== undefined; body = this.#take()) take(body)
   }
 
   #take(): Uint8Array | undefined {
     if (this.#buffered < PREFIX_LENGTH) return undefined
-    const length = this.#bodyLength()
-    if (this.#buffered < PREFIX_LENGTH + length) return undefined
+    const first = this.#chunks[0]
+    const end = PREFIX_LENGTH + this.#bodyLength(first && first.length >= PREFIX_LENGTH ? first : this.#joined(), 0)
+    if (this.#buffered < end) return undefined
     const all = this.#joined()
-    const end = PREFIX_LENGTH + length
     this.#chunks = all.length === end ? [] : [all.subarray(end)]
     this.#buffered -= end
-    const body = all.subarray(PREFIX_LENGTH, end)
-    // A copy of its own, so that a small field that is kept does not keep a whole network buffer with it.
-    return length <= SMALL ? new Uint8Array(body) : body
+    return all.subarray(PREFIX_LENGTH, end)
   }
 
-  #bodyLength(): number {
-    const first = this.#chunks[0]
-    const prefix = first !== undefined && first.length >= PREFIX_LENGTH ? first : this.#joined()
-    if (prefix[0] === 1) throw new StatusError(STATUS.UNIMPLEMENTED, 'compressed messages are not understood here')
-    if (prefix[0] !== 0) throw new StatusError(STATUS.INTERNAL, 'this is no gRPC message')
-    const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(1)
+  /** Told by the prefix that begins there. */
+  #bodyLength(bytes: Uint8Array, at: number): number {
+    if (bytes[at] === 1) throw new StatusError(STATUS.UNIMPLEMENTED, 'compressed messages are not understood here')
+    if (bytes[at] !== 0) throw new StatusError(STATUS.INTERNAL, 'this is no gRPC message')
+    const [high = 0, b = 0, c = 0, low = 0] = [bytes[at + 1], bytes[at + 2], bytes[at + 3], bytes[at + 4]]
+    const length = high * 2 ** 24 + ((b << 16) | (c << 8) | low)
     if (length <= this.#maxBytes) return length
     throw new StatusError(STATUS.RESOURCE_EXHAUSTED, `a message of ${length} bytes is over ${this.#maxBytes}`)
   }

@@ -1,5 +1,5 @@
 import type { Http2Stream } from 'node:http2'
-import { FrameReader } from './frames.ts'
+import { FrameReader, ownCopy } from './frames.ts'
 
 /** The other side is not read from while so much waits here. */
 const MAX_WAITING_MESSAGES = 64
@@ -7,6 +7,13 @@ const MAX_WAITING_BYTES = 256 * 1024
 
 interface Reader<T> {
   readonly resolve: (result: IteratorResult<T, undefined>) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Whoever takes all messages as they come. */
+interface Taker<T> {
+  readonly take: (message: T) => boolean
+  readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
@@ -22,6 +29,7 @@ export class Incoming<T> implements AsyncIterableIterator<T, undefined> {
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #reader: Reader<T> | undefined
+  #taker: Taker<T> | undefined
   #end: { error: unknown } | undefined
 
   /** `left` is called when the taker stops before the end. A `decode` that throws ends the iteration with its error. */
@@ -38,10 +46,25 @@ export class Incoming<T> implements AsyncIterableIterator<T, undefined> {
     this.#end ??= { error }
     if (this.#waiting.length > 0) return
     const reader = this.#reader
+    const taker = this.#taker
     this.#reader = undefined
-    if (reader === undefined) return
-    if (this.#end.error === undefined) reader.resolve({ done: true, value: undefined })
-    else reader.reject(this.#end.error)
+    this.#taker = undefined
+    if (this.#end.error !== undefined) (reader ?? taker)?.reject(this.#end.error)
+    else if (reader !== undefined) reader.resolve({ done: true, value: undefined })
+    else taker?.resolve()
+  }
+
+  /** See `eachOf`. Not while somebody iterates. */
+  each(take: (message: T) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting
+      this.#waiting = []
+      this.#waitingBytes = 0
+      this.#taker = { take, resolve, reject }
+      for (const body of waiting) this.#hand(body)
+      if (this.#end !== undefined) this.finish()
+      if (this.#stream.isPaused()) this.#stream.resume()
+    })
   }
 
   /** Whether the stream ends in the middle of a message. */
@@ -93,7 +116,7 @@ export class Incoming<T> implements AsyncIterableIterator<T, undefined> {
   #arrived(chunk: Uint8Array): void {
     if (this.#end !== undefined) return
     try {
-      for (const body of this.#frames.push(chunk)) this.#keep(body)
+      this.#frames.each(chunk, (body) => (this.#taker === undefined ? this.#keep(ownCopy(body)) : this.#hand(body)))
     } catch (error) {
       this.finish(error)
       this.#left()
@@ -112,4 +135,29 @@ export class Incoming<T> implements AsyncIterableIterator<T, undefined> {
     this.#reader = undefined
     this.#give(body).then(reader.resolve, reader.reject)
   }
+
+  /** To the taker, for as long as there is one. */
+  #hand(body: Uint8Array): void {
+    const taker = this.#taker
+    if (taker === undefined) return
+    try {
+      if (!taker.take(this.#decode(body))) return
+      taker.resolve()
+    } catch (error) {
+      taker.reject(error)
+    }
+    this.#taker = undefined
+    void this.return()
+  }
+}
+
+/**
+ * Calls `take` with each message as it comes, until that returns true, or throws, or nothing comes any more. As `for
+ * await` would, but without a promise for each message, and without holding on to the last one until the next has come:
+ * ten thousand streams keep ten thousand messages that way, and the collector moves each of them twice. What is taken
+ * from a stream is decoded from the network's own buffer: the codec of such a method copies the bytes that it keeps.
+ */
+export async function eachOf<T>(messages: AsyncIterable<T>, take: (message: T) => boolean): Promise<void> {
+  if (messages instanceof Incoming) return messages.each(take)
+  for await (const message of messages) if (take(message)) return
 }

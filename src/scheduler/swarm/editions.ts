@@ -29,7 +29,8 @@ export function newEdition(description: Description): Edition {
  * Whether the description is of this edition. Who lies about a length spoils no edition, but makes one of its own: what
  * was unknown to those who described the edition is only learned from who read it.
  */
-export function agrees({ described, ...edition }: Edition, description: Description): boolean {
+export function agrees(edition: Edition, description: Description): boolean {
+  const { described } = edition
   const { version, contentLength, pieceLength } = description
   return (
     edition.version === version &&
