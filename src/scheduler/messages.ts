@@ -14,7 +14,7 @@ import { Failure, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceCount, versionOf } fr
 import type { FoundFacts } from './reports.ts'
 import type { Answer } from './schedule.ts'
 import { latestEdition, pieceLengthOf } from './swarm/editions.ts'
-import type { Description, Edition, HostFacts, Peer, Task } from './swarm/model.ts'
+import type { Description, Edition, Host, HostFacts, Peer, Task } from './swarm/model.ts'
 import type { PeerState, TaskState } from './swarm/states.ts'
 import type { PeerWish, TaskWish } from './swarm/swarm.ts'
 
@@ -131,9 +131,8 @@ export function answerMessage(answer: Answer, peer: Peer): AnnouncePeerResponse 
     const value = { description: answer.why, facts }
     return AnnouncePeerResponse.fromPartial({ response: { $case: 'needBackToSourceResponse', value } })
   }
-  // Put together, not copied: plans are what costs a scheduler most.
-  const task = taskMessage(peer.task, edition)
-  const candidateParents = answer.parents.map((parent) => peerMessage(parent, task))
+  const task = asField(TaskMessage.encode(taskMessage(peer.task, edition)).finish())
+  const candidateParents = answer.parents.map((parent) => namedParent(parent, task))
   return { response: { $case: 'normalTaskResponse', value: { candidateParents, facts } } }
 }
 
@@ -151,7 +150,39 @@ function factsMessage(edition: Edition): TaskFacts {
 }
 
 /** With every field that stock schedulers want echoed (wire.md §6.9). The messages within may be shared: leave them alone. */
-export function peerMessage(peer: Peer, task = taskMessage(peer.task, peer.edition)): PeerMessage {
+export function peerMessage(peer: Peer): PeerMessage {
+  return peerFields(peer, taskMessage(peer.task, peer.edition), peer.host.facts.message)
+}
+
+/** Fields of a Peer that are messages, as their numbers are written. */
+const TASK_FIELD = 58
+const HOST_FIELD = 66
+
+/**
+ * The same for a child. Plans are what costs a scheduler most, so the task is written once for all parents of a plan,
+ * and a host once for all plans: of the two, only bytes are put together.
+ */
+function namedParent(parent: Peer, task: Uint8Array): PeerMessage {
+  const message = peerFields(parent, undefined, undefined)
+  message._unknownFields = { [TASK_FIELD]: [task], [HOST_FIELD]: [writtenHost(parent.host)] }
+  return message
+}
+
+/** Kept as a string of bytes: an Uint8Array for each host would take twice the memory. */
+function writtenHost(host: Host): Uint8Array {
+  host.written ??= asField(HostMessage.encode(host.facts.message).finish()).toString('latin1')
+  return Buffer.from(host.written, 'latin1')
+}
+
+/** A message as it stands within another one: behind its length. */
+function asField(message: Uint8Array): Buffer {
+  const length: number[] = []
+  let left = message.length
+  for (; left > 0x7f; left >>>= 7) length.push((left & 0x7f) | 0x80)
+  return Buffer.concat([Uint8Array.of(...length, left), message])
+}
+
+function peerFields(peer: Peer, task: TaskMessage | undefined, host: HostMessage | undefined): PeerMessage {
   const { range } = peer
   return {
     id: peer.id,
@@ -161,7 +192,7 @@ export function peerMessage(peer: Peer, task = taskMessage(peer.task, peer.editi
     cost: { seconds: Math.floor((peer.touchedAtMs - peer.createdAtMs) / 1000), nanos: 0 },
     state: PEER_STATES[peer.state],
     task,
-    host: peer.host.facts.message,
+    host,
     needBackToSource: peer.wantsSource,
     createdAt: timestamp(peer.createdAtMs),
     updatedAt: timestamp(peer.touchedAtMs),

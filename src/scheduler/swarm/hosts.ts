@@ -14,6 +14,7 @@ export function newHost(facts: HostFacts, nowMs: number): Host {
     peers: new Set(),
     uploads: { children: 0, pieces: 0, bytes: 0, owedBytes: 0 },
     complaints: new SmallSet(),
+    written: undefined,
     downUntilMs: 0,
   }
 }

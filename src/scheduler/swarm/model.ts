@@ -41,6 +41,8 @@ export interface Host {
   readonly uploads: Uploads
   /** Hosts that could not fetch from it since the last one that could. */
   readonly complaints: SmallSet<string>
+  /** What it said of itself as children are told of it, a byte each character; undefined until one is. */
+  written: string | undefined
   /** A seed that could not be reached is left alone until then. */
   downUntilMs: number
 }

@@ -63,6 +63,7 @@ export class Swarm {
     const known = this.hosts.get(facts.id)
     if (known !== undefined) {
       known.facts = facts
+      known.written = undefined
       known.announcedAtMs = nowMs
       this.#sortOut(known)
       for (const peer of known.peers) this.#refresh(peer)
