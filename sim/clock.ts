@@ -90,71 +90,101 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setRealImmediate(resolve))
 }
 
-/** A binary heap by time, then by order; in arrays of numbers, since tens of millions of blocks pass through it. */
+/** Children of each place in the heap. */
+const ARITY = 4
+const FIRST_SIZE = 1024
+
+/**
+ * A heap by time, then by order. Only numbers move within it: tens of millions of blocks pass through, and moving
+ * references would be told to the garbage collector each time.
+ */
 class Queue {
   takenAtMs = 0
-  readonly #times: number[] = []
-  readonly #orders: number[] = []
-  readonly #happenings: Happening[] = []
+  #size = 0
+  #times = new Float64Array(FIRST_SIZE)
+  #orders = new Float64Array(FIRST_SIZE)
+  /** Which of the happenings it is. */
+  #slots = new Int32Array(FIRST_SIZE)
+  readonly #happenings: (Happening | undefined)[] = []
+  readonly #freeSlots: number[] = []
 
   add(atMs: number, order: number, happening: Happening): void {
-    this.#times.push(atMs)
-    this.#orders.push(order)
-    this.#happenings.push(happening)
-    this.#rise(this.#times.length - 1, atMs, order, happening)
+    if (this.#size === this.#times.length) this.#grow()
+    const slot = this.#freeSlots.pop() ?? this.#happenings.length
+    this.#happenings[slot] = happening
+    this.#rise(this.#size++, atMs, order, slot)
   }
 
   take(): Happening | undefined {
-    const first = this.#happenings[0]
-    const time = this.#times.pop()
-    const order = this.#orders.pop()
-    const last = this.#happenings.pop()
-    if (first === undefined || time === undefined || order === undefined || last === undefined) return undefined
-    this.takenAtMs = this.#times.length === 0 ? time : (this.#times[0] as number)
-    if (this.#times.length > 0) this.#sink(time, order, last)
-    return first
+    if (this.#size === 0) return undefined
+    const slot = this.#slots[0] as number
+    const happening = this.#happenings[slot]
+    this.#happenings[slot] = undefined
+    this.#freeSlots.push(slot)
+    this.takenAtMs = this.#times[0] as number
+    const last = --this.#size
+    if (last > 0) this.#sink(this.#times[last] as number, this.#orders[last] as number, this.#slots[last] as number)
+    return happening
   }
 
-  #rise(from: number, time: number, order: number, happening: Happening): void {
+  #rise(from: number, time: number, order: number, slot: number): void {
     let index = from
     while (index > 0) {
-      const above = (index - 1) >> 1
+      const above = Math.floor((index - 1) / ARITY)
       const aboveTime = this.#times[above] as number
       if (aboveTime < time || (aboveTime === time && (this.#orders[above] as number) < order)) break
       this.#move(above, index)
       index = above
     }
-    this.#put(index, time, order, happening)
+    this.#put(index, time, order, slot)
   }
 
-  #sink(time: number, order: number, happening: Happening): void {
-    const { length } = this.#times
+  #sink(time: number, order: number, slot: number): void {
     let index = 0
     for (;;) {
-      let below = 2 * index + 1
-      if (below >= length) break
-      if (below + 1 < length && this.#isBefore(below + 1, below)) below++
+      const below = this.#firstBelow(index)
+      if (below < 0) break
       const belowTime = this.#times[below] as number
       if (time < belowTime || (time === belowTime && order < (this.#orders[below] as number))) break
       this.#move(below, index)
       index = below
     }
-    this.#put(index, time, order, happening)
+    this.#put(index, time, order, slot)
   }
 
-  #isBefore(a: number, b: number): boolean {
-    const aTime = this.#times[a] as number
-    const bTime = this.#times[b] as number
-    return aTime < bTime || (aTime === bTime && (this.#orders[a] as number) < (this.#orders[b] as number))
+  /** Which of those below a place comes first; negative: there is none. */
+  #firstBelow(index: number): number {
+    const from = index * ARITY + 1
+    const end = Math.min(from + ARITY, this.#size)
+    if (from >= end) return -1
+    let first = from
+    for (let other = from + 1; other < end; other++) {
+      const [time, firstTime] = [this.#times[other] as number, this.#times[first] as number]
+      if (time > firstTime) continue
+      if (time < firstTime || (this.#orders[other] as number) < (this.#orders[first] as number)) first = other
+    }
+    return first
   }
 
   #move(from: number, to: number): void {
-    this.#put(to, this.#times[from] as number, this.#orders[from] as number, this.#happenings[from] as Happening)
+    this.#put(to, this.#times[from] as number, this.#orders[from] as number, this.#slots[from] as number)
   }
 
-  #put(index: number, time: number, order: number, happening: Happening): void {
+  #put(index: number, time: number, order: number, slot: number): void {
     this.#times[index] = time
     this.#orders[index] = order
-    this.#happenings[index] = happening
+    this.#slots[index] = slot
   }
+
+  #grow(): void {
+    const length = this.#times.length * 2
+    this.#times = copied(this.#times, new Float64Array(length))
+    this.#orders = copied(this.#orders, new Float64Array(length))
+    this.#slots = copied(this.#slots, new Int32Array(length))
+  }
+}
+
+function copied<T extends Float64Array | Int32Array>(from: T, to: T): T {
+  to.set(from)
+  return to
 }

@@ -37,6 +37,11 @@ export class Firsthand {
     return this.#pieces.keys()
   }
 
+  /** How many are told of what this host has. */
+  get children(): number {
+    return this.#children.size
+  }
+
   /** A piece of so many units is here. */
   add(number: number, units: number): void {
     this.#pieces.set(number, units)

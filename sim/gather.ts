@@ -31,7 +31,7 @@ const MAX_MEMBERS = 24
 const LOOK_AGAIN_MS = 100
 const PATIENCE_MS = 60_000
 /** Of who is busy nothing more can be asked: that news comes so much later changes little, and costs less. */
-const HEAR_MS = 25
+const HEAR_MS = 100
 
 /** Fetches the missing pieces from parents until nothing is missing or nobody is left: a round of the daemon's. */
 export class Gather {
@@ -110,7 +110,7 @@ export class Gather {
       },
       more: () => this.#awaitNews(member),
       news: () => this.#hearFrom(member),
-      hears: (piece, index) => this.#strategy.has(id, piece, index),
+      hears: (units) => this.#strategy.hasUnits(id, units),
     })
     return member
   }
@@ -130,12 +130,9 @@ export class Gather {
     const { holdings } = this.#taker
     const first = ask.piece * holdings.unitsPerPiece + ask.first
     let whole = false
-    for (let unit = first; unit < first + ask.count; unit++) {
-      if (!holdings.gain(unit)) continue
-      whole = holdings.has(ask.piece)
-      this.#strategy.got(ask.piece, unit - ask.piece * holdings.unitsPerPiece)
-    }
-    member.asks.delete(ask)
+    for (let unit = first; unit < first + ask.count; unit++) if (holdings.gain(unit)) whole = holdings.has(ask.piece)
+    this.#strategy.gotRun(ask)
+    member.came(ask)
     this.#strategy.revived(member.id)
     this.#strategy.done(ask)
     const needless = this.#strategy.needless()
@@ -146,6 +143,7 @@ export class Gather {
     }
     if (needless.length > 0 || !this.#isPlain) return this.#move()
     this.#hearAll()
+    member.hear()
     this.#askMore(member)
   }
 

@@ -18,9 +18,10 @@ export class Holdings {
   readonly #held: Uint8Array
   /** Units that are missing, of each piece. */
   readonly #missing: Uint16Array
-  /** Units that came from peers, in their order, and when; `~unit` for the last one of its piece. */
+  /** Units that came from peers, in their order, when, and whether with it the piece was whole (1). */
   readonly log: Int32Array
   readonly logAtMs: Float64Array
+  readonly logWhole: Uint8Array
   logCount = 0
   heldUnits = 0
   /** Whole pieces. */
@@ -44,6 +45,7 @@ export class Holdings {
     this.#missing[pieceCount - 1] = Math.ceil(last / unitLength)
     this.log = new Int32Array(this.unitCount)
     this.logAtMs = new Float64Array(this.unitCount)
+    this.logWhole = new Uint8Array(this.unitCount)
     this.firsthand = new Firsthand(clock)
   }
 
@@ -76,8 +78,10 @@ export class Holdings {
   /** A unit came from a peer. False when it was here already. */
   gain(unit: number): boolean {
     if (!this.#take(unit)) return false
-    this.log[this.logCount] = this.has(Math.floor(unit / this.unitsPerPiece)) ? ~unit : unit
+    const number = Math.floor(unit / this.unitsPerPiece)
+    this.log[this.logCount] = unit
     this.logAtMs[this.logCount] = this.#clock.now()
+    this.logWhole[this.logCount] = this.has(number) ? 1 : 0
     this.logCount++
     if (this.#waiters.length > 0) {
       const waiters = this.#waiters
@@ -85,7 +89,7 @@ export class Holdings {
       for (const waiter of waiters) waiter.fire()
     }
     if (this.complete) this.firsthand.close()
-    this.onChange?.(Math.floor(unit / this.unitsPerPiece), false)
+    this.onChange?.(number, false)
     return true
   }
 

@@ -18,20 +18,20 @@ export interface MemberEvents {
   more(): void
   /** News that was awaited has come. */
   news(): void
-  hears(piece: number, index: number): void
+  /** It has these units. */
+  hears(units: Int32Array): void
 }
 
 /** One parent in a round: what it tells, and the connection over which it is asked. */
 export class MemberModel implements Happening {
   readonly id: string
-  readonly asks = new Set<Ask>()
+  asks: Ask[] = []
   readonly #giver: Giver
   readonly #taker: Giver
   readonly #deps: GatherDeps
   readonly #events: MemberEvents
   readonly #telling: Telling
   readonly #latencyMs: number
-  readonly #hears: (unit: number) => void
   #firsthand: { readonly keepsBack: boolean; leave(): void } | undefined
   /** News of what it read from the origin, on their way. */
   #underWay = 0
@@ -51,17 +51,12 @@ export class MemberModel implements Happening {
     this.#latencyMs = wires.latency(giver.machine, taker.machine)
     const startMs = clock.now() + ASKING_LATENCIES * this.#latencyMs
     this.#telling = new Telling(giver.holdings, startMs, this.#latencyMs)
-    const { unitsPerPiece } = taker.holdings
-    this.#hears = (unit) => {
-      const piece = Math.floor(unit / unitsPerPiece)
-      events.hears(piece, unit - piece * unitsPerPiece)
-    }
     this.#joining = clock.timer(ASKING_LATENCIES * this.#latencyMs, () => this.#listen())
     this.#forgetDeath = giver.machine.onDeath(() => clock.timer(this.#latencyMs, () => events.gone()))
   }
 
   get busy(): boolean {
-    return this.asks.size > 0
+    return this.asks.length > 0
   }
 
   /** It has told all it has, and will have no more. */
@@ -72,7 +67,8 @@ export class MemberModel implements Happening {
 
   /** Takes in the news that have come by now. */
   hear(): void {
-    this.#telling.read(this.#deps.clock.now(), this.#hears)
+    const units = this.#telling.read(this.#deps.clock.now())
+    if (units !== undefined) this.#events.hears(units)
   }
 
   /** `news` is called with its next news. */
@@ -92,15 +88,19 @@ export class MemberModel implements Happening {
   }
 
   ask(ask: Ask): void {
-    this.asks.add(ask)
+    this.asks.push(ask)
     this.#connection ??= this.#connect()
     this.#connection.ask(ask, ask.bytes)
   }
 
+  came(ask: Ask): void {
+    this.asks.splice(this.asks.indexOf(ask), 1)
+  }
+
   /** Resets the connection; the next ask makes another one. Answers what was asked for on it. */
   callOff(): readonly Ask[] {
-    const asks = [...this.asks]
-    this.asks.clear()
+    const { asks } = this
+    this.asks = []
     this.#connection?.close()
     this.#connection = undefined
     return asks

@@ -1,9 +1,5 @@
+import { paceMs } from '#daemon'
 import type { Holdings } from './holdings.ts'
-
-/** What follows restates src/daemon/sync-pieces.ts: when a parent tells of blocks. */
-const PACE_MS = { least: 5, most: 200 }
-const FULL_PACE_AFTER_MS = 2000
-const LAST_PART = 1 / 16
 
 /**
  * What a parent tells one child of what it got from peers, and when. Nothing happens for each piece of news: they are
@@ -39,27 +35,24 @@ export class Telling {
     return this.#read === this.#holdings.logCount && this.#takeMs === Number.POSITIVE_INFINITY
   }
 
-  /** Calls `has` for each unit of which the news has come by now. */
-  read(nowMs: number, has: (unit: number) => void): void {
+  /** The units of which the news has come by now; undefined: none. */
+  read(nowMs: number): Int32Array | undefined {
     const { log, logAtMs } = this.#holdings
+    const from = this.#read
     while (this.dueAtMs() <= nowMs) {
       this.#lastTakeMs = this.#takeMs
       this.#takeMs = Number.POSITIVE_INFINITY
-      while (this.#read < this.#holdings.logCount && (logAtMs[this.#read] as number) <= this.#lastTakeMs) {
-        const unit = log[this.#read++] as number
-        has(unit < 0 ? ~unit : unit)
-      }
+      while (this.#read < this.#holdings.logCount && (logAtMs[this.#read] as number) <= this.#lastTakeMs) this.#read++
     }
+    return this.#read === from ? undefined : log.subarray(from, this.#read)
   }
 
   /** A whole piece is told at once, blocks wait for more of them. */
   #nextTake(): number {
-    const { log, logAtMs, shape, unitCount } = this.#holdings
+    const { logAtMs, logWhole, shape, firsthand } = this.#holdings
     const newsMs = Math.max(logAtMs[this.#read] as number, this.#lastTakeMs)
-    if ((log[this.#read] as number) < 0) return newsMs
-    const missing = unitCount - this.#read - 1
-    if (missing * shape.unitLength < shape.bytes * LAST_PART) return newsMs + PACE_MS.least
-    const since = newsMs - this.#startMs
-    return newsMs + Math.min(PACE_MS.least + (since / FULL_PACE_AFTER_MS) * PACE_MS.most, PACE_MS.most)
+    if (logWhole[this.#read] === 1) return newsMs
+    const held = { contentLength: shape.bytes, heldBytes: Math.min(shape.bytes, (this.#read + 1) * shape.unitLength) }
+    return newsMs + paceMs(held, newsMs - this.#startMs, firsthand.children)
   }
 }

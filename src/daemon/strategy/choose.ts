@@ -1,3 +1,4 @@
+import { firstInBoth, lowest } from './bits.ts'
 import type { Member } from './member.ts'
 import type { Units } from './shape.ts'
 import type { UnitStates } from './unit-states.ts'
@@ -11,7 +12,10 @@ export interface Choosing {
   readonly random: () => number
 }
 
-/** So many of the units that would do are looked at; the rarest of them is near enough to the rarest of all. */
+/**
+ * So many of the units that would do are looked at: the rarest of them is rare enough. The rarest of all would be asked
+ * for by everybody who knows the same members, at the same time.
+ */
 const SAMPLE = 16
 /** So many pieces that were begun are looked at. */
 const STARTED_SAMPLE = 16
@@ -21,24 +25,34 @@ const STARTED_SAMPLE = 16
  * hosts that start together ask for different ones. Undefined when it has nothing open.
  */
 export function chooseRarest(member: Member, choosing: Choosing): number | undefined {
-  const { states, random } = choosing
-  const { useful } = member
-  if (useful.length === 0) return undefined
+  const { states } = choosing
   let best = chooseStarted(member, choosing)
   let bestHolders = best === undefined ? Number.POSITIVE_INFINITY : states.holders(best)
-  for (let looked = 0; looked < SAMPLE && useful.length > 0; ) {
-    const at = Math.floor(random() * useful.length)
-    const unit = useful[at] as number
-    if (!states.isOpen(unit) || !member.units.has(unit)) {
-      removeAt(useful, at)
-      continue
-    }
-    looked++
+  for (let looked = 0; looked < SAMPLE && bestHolders > 1; looked++) {
+    const unit = someUseful(member, choosing)
+    if (unit === undefined) break
     if (states.holders(unit) >= bestHolders) continue
     best = unit
     bestHolders = states.holders(unit)
   }
   return best
+}
+
+/** Any open unit that the member has. Words of units in which there is none any more are forgotten. */
+function someUseful({ useful, units }: Member, { states, random }: Choosing): number | undefined {
+  while (useful.size > 0) {
+    const place = Math.floor(random() * useful.size)
+    const at = useful.at(place)
+    const both = states.openOnes.word(at) & units.word(at)
+    if (both === 0) {
+      useful.removeAt(place)
+      continue
+    }
+    // From any bit of it on, round: nobody's first choice is the lowest.
+    const later = both & (-1 << Math.floor(random() * 32))
+    return at * 32 + lowest(later === 0 ? both : later)
+  }
+  return undefined
 }
 
 /**
@@ -52,42 +66,28 @@ function chooseStarted(member: Member, { states, units, started }: Choosing): nu
   for (const piece of started) {
     if (looked++ >= STARTED_SAMPLE) break
     const first = piece * units.perPiece
-    for (let unit = first; unit < first + units.perPiece; unit++) {
-      if (!states.isOpen(unit) || !member.units.has(unit)) continue
-      if (states.holders(unit) < bestHolders) {
-        best = unit
-        bestHolders = states.holders(unit)
-      }
-      break
-    }
+    const unit = firstInBoth(states.openOnes, member.units, first, first + units.perPiece)
+    if (unit === undefined || states.holders(unit) >= bestHolders) continue
+    best = unit
+    bestHolders = states.holders(unit)
   }
   return bestHolders === 1 ? undefined : best
 }
 
 /** The first open unit that it has, for somebody who reads along. */
 export function chooseFirst(member: Member, { states }: Choosing): number | undefined {
-  const { to } = states.range
-  for (let unit = states.firstMissing; unit < to; unit++) {
-    if (states.isOpen(unit) && member.units.has(unit)) return unit
-  }
-  return undefined
+  return firstInBoth(states.openOnes, member.units, states.firstMissing, states.range.to)
 }
 
 /** A piece to ask for as a whole: the rarest with nothing of it here or asked for; else any with something open. */
 export function choosePiece(member: Member, choosing: Choosing): number | undefined {
-  const { states, units, random } = choosing
-  const { useful } = member
+  const { states, units } = choosing
   let best: number | undefined
   let bestHolders = Number.POSITIVE_INFINITY
   let broken: number | undefined
-  for (let looked = 0; looked < SAMPLE && useful.length > 0; ) {
-    const at = Math.floor(random() * useful.length)
-    const unit = useful[at] as number
-    if (!states.isOpen(unit) || !member.units.has(unit)) {
-      removeAt(useful, at)
-      continue
-    }
-    looked++
+  for (let looked = 0; looked < SAMPLE; looked++) {
+    const unit = someUseful(member, choosing)
+    if (unit === undefined) break
     const piece = units.pieceOf(unit)
     if (!isUntouched(piece, choosing)) broken = piece
     else if (states.holders(unit) < bestHolders) {
@@ -104,9 +104,4 @@ function isUntouched(piece: number, { states, units }: Choosing): boolean {
     if (states.isHere(unit) || states.asks(unit) > 0) return false
   }
   return true
-}
-
-function removeAt(list: number[], at: number): void {
-  const last = list.pop()
-  if (last !== undefined && at < list.length) list[at] = last
 }

@@ -22,17 +22,48 @@ const MAX_RUN = 8
 /** How much the last answer counts in the mean rate. */
 const FRESH = 0.3
 
+/** Some numbers, each once, in no order. Who comes upon one that is of no more use takes it out. */
+class Places {
+  readonly #numbers: number[] = []
+  readonly #here = new Bits(32)
+
+  get size(): number {
+    return this.#numbers.length
+  }
+
+  /** Of 0 to `size - 1`. */
+  at(place: number): number {
+    return this.#numbers[place] as number
+  }
+
+  add(number: number): void {
+    if (this.#here.add(number)) this.#numbers.push(number)
+  }
+
+  removeAt(place: number): void {
+    this.#here.delete(this.at(place))
+    const last = this.#numbers.pop() as number
+    if (place < this.#numbers.length) this.#numbers[place] = last
+  }
+
+  clear(): void {
+    this.#numbers.length = 0
+    this.#here.clear()
+  }
+}
+
 /** Somebody who can be asked. */
 export class Member {
   readonly id: string
   /** Gives single units; the others give whole pieces only. */
   readonly givesUnits: boolean
   readonly units = new Bits(256)
-  /** Units it has that were open when it told of them. Those that no longer are go when somebody comes upon them. */
-  readonly useful: number[] = []
+  /** Where it has units that were open when it told of them: words of `units`. */
+  readonly useful = new Places()
   /** Nothing of it is open; until it tells of more, or something is open again. */
   starved = false
-  readonly asks = new Set<Ask>()
+  /** Few: a list is cheaper than a set. */
+  readonly asks: Ask[] = []
   /** Silent while it was to give: nothing more is asked of it until it goes on. */
   stalled = false
   /** Units asked of it and not yet answered. */
@@ -58,7 +89,7 @@ export class Member {
 
   /** It has a unit that is open now. */
   canUse(unit: number): void {
-    this.useful.push(unit)
+    this.useful.add(unit >>> 5)
     this.starved = false
   }
 
@@ -70,12 +101,14 @@ export class Member {
   }
 
   began(ask: Ask): void {
-    this.asks.add(ask)
+    this.asks.push(ask)
     this.inFlight += ask.count
   }
 
   ended(ask: Ask): boolean {
-    if (!this.asks.delete(ask)) return false
+    const index = this.asks.indexOf(ask)
+    if (index < 0) return false
+    this.asks.splice(index, 1)
     this.inFlight -= ask.count
     return true
   }

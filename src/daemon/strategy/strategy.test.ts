@@ -77,15 +77,14 @@ test('of what only one member has, hosts that began the same piece ask for diffe
   expect(asked.size).toBeGreaterThan(5)
 })
 
-test('one unit can be told by its index', () => {
+test('units can be told by their number over the whole task, and runs of them', () => {
   const { strategy } = make(2)
   strategy.join('a', { givesUnits: true })
-  strategy.has('a', 1, 3)
-  strategy.has('a', 1, 8)
-  strategy.got(0, 7)
+  strategy.hasUnits('a', [8 + 3])
+  strategy.gotRun({ piece: 0, first: 7, count: 1 })
   expect(strategy.missing).toBe(15)
   expect(all(strategy, 'a')).toMatchObject([{ piece: 1, first: 3, count: 1 }])
-  for (let index = 0; index < 8; index++) strategy.got(0, index)
+  strategy.gotRun({ piece: 0, first: 0, count: 8 })
   expect(strategy.missing).toBe(8)
 })
 
@@ -195,6 +194,47 @@ test('at the end a clearly faster member is asked for what a slow one was asked 
   bring(strategy, hedge, clock, 5)
   expect(strategy.needless()).toMatchObject([{ member: 'slow' }])
   expect(strategy.complete).toBe(true)
+})
+
+test('who wins at the end is not called off, though what it brought is here before it is said to be done', () => {
+  const { strategy, clock } = make(1)
+  for (const id of ['late', 'fast']) {
+    strategy.join(id, { givesUnits: true })
+    strategy.has(id, 0, some(0))
+  }
+  const [late] = all(strategy, 'late')
+  strategy.stalled('late')
+  const [fast] = all(strategy, 'fast')
+  if (late === undefined || fast === undefined) throw new Error('nobody was asked')
+  strategy.gotRun(fast)
+  expect(strategy.needless()).toEqual([])
+  strategy.done(fast)
+  expect(strategy.needless()).toEqual([late])
+  strategy.failed(late)
+
+  // The other way round: the silent one wakes up, and wins.
+  strategy.has('late', 0, some(1))
+  strategy.has('fast', 0, some(1))
+  const [first] = all(strategy, 'late')
+  strategy.stalled('late')
+  const [second] = all(strategy, 'fast')
+  if (first === undefined || second === undefined) throw new Error('nobody was asked')
+  clock.ms += 10
+  strategy.gotRun(first)
+  expect(strategy.needless()).toEqual([])
+  strategy.done(first)
+  expect(strategy.needless()).toEqual([second])
+})
+
+test('a member far on in a long task is asked for the little that it has', () => {
+  const { strategy } = make(5000)
+  strategy.join('a', { givesUnits: true })
+  strategy.has('a', 4321, some(6))
+  strategy.has('a', 12, some(1))
+  const asked = [strategy.next('a'), strategy.next('a')]
+  expect(asked).toMatchObject([{ count: 1 }, undefined])
+  for (const ask of asked) if (ask !== undefined) strategy.done(ask)
+  expect(strategy.next('a')).toBeDefined()
 })
 
 test('who gives whole pieces only is asked for pieces of which nothing is here, first', () => {

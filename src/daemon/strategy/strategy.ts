@@ -13,8 +13,8 @@ export interface StrategyDeps {
   inOrder(): boolean
 }
 
-/** Which units of a piece: those set, one by its index, or all of them. */
-export type Which = { has(index: number): boolean } | number | 'all'
+/** Which units of a piece: those set, or all of them. */
+export type Which = { has(index: number): boolean } | 'all'
 
 const NONE: readonly Ask[] = []
 
@@ -25,9 +25,13 @@ const NONE: readonly Ask[] = []
 export class Strategy {
   readonly #states = new UnitStates()
   readonly #members = new Map<string, Member>()
+  /** Who was spoken of last, and mostly is again. */
+  #latest: Member | undefined
   readonly #started = new Set<number>()
   /** Asks that another one may overtake. */
   readonly #contested = new Set<Ask>()
+  /** Asks of which another one has brought the rest. */
+  readonly #needless = new Set<Ask>()
   /** Asks of stalled members, whose units count as open. */
   readonly #released = new Set<Ask>()
   readonly #deps: StrategyDeps
@@ -92,24 +96,25 @@ export class Strategy {
   got(piece: number, which: Which): void {
     const first = piece * this.#units.perPiece
     const count = this.#units.inPiece(piece)
-    if (typeof which === 'number') return this.#gotOne(piece, first, which, count)
-    let left = 0
-    for (let index = 0; index < count; index++) {
-      if (which === 'all' || which.has(index)) this.#states.got(first + index)
-      else if (!this.#states.isHere(first + index)) left++
-    }
-    if (left === 0) this.#started.delete(piece)
-    else this.#started.add(piece)
+    for (let index = 0; index < count; index++) if (which === 'all' || which.has(index)) this.#states.got(first + index)
+    this.#begun(piece)
   }
 
-  #gotOne(piece: number, first: number, index: number, count: number): void {
-    if (index >= count || !this.#states.got(first + index)) return
-    for (let other = 0; other < count; other++) {
-      if (this.#states.isHere(first + other)) continue
-      this.#started.add(piece)
-      return
-    }
-    this.#started.delete(piece)
+  /** The same of units that are next to one another. */
+  gotRun({ piece, first, count }: Run): void {
+    const start = piece * this.#units.perPiece + first
+    for (let unit = start; unit < start + count; unit++) this.#states.got(unit)
+    this.#begun(piece)
+  }
+
+  /** Something of the piece is here: and is anything of it still to come? */
+  #begun(piece: number): void {
+    const first = piece * this.#units.perPiece
+    const end = first + this.#units.inPiece(piece)
+    let unit = first
+    while (unit < end && this.#states.isHere(unit)) unit++
+    if (unit === end) this.#started.delete(piece)
+    else this.#started.add(piece)
   }
 
   /** Somebody more can be asked. `givesUnits`: for single units too, not only for whole pieces. */
@@ -119,27 +124,34 @@ export class Strategy {
 
   /** It can be asked no more. What it was asked for is open again. */
   leave(id: string): void {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined) return
-    for (const ask of member.asks) this.failed(ask)
+    for (const ask of [...member.asks]) this.failed(ask)
     this.#members.delete(id)
+    this.#latest = undefined
     const { to } = this.#states.range
     for (let unit = 0; unit < to; unit++) if (member.units.has(unit)) this.#states.addHolders(unit, -1)
   }
 
   /** A member has these units of a piece. */
   has(id: string, piece: number, which: Which): void {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined) return
     const first = piece * this.#units.perPiece
     const count = this.#units.inPiece(piece)
     this.#states.grow(first + count)
-    if (typeof which === 'number') {
-      if (which < count) this.#hasOne(member, first + which)
-      return
-    }
     for (let index = 0; index < count; index++) {
       if (which === 'all' || which.has(index)) this.#hasOne(member, first + index)
+    }
+  }
+
+  /** The same of units anywhere, numbered over the whole task. */
+  hasUnits(id: string, units: Iterable<number> & ArrayLike<number>): void {
+    const member = this.#member(id)
+    if (member === undefined) return
+    for (const unit of units) {
+      this.#states.grow(unit + 1)
+      this.#hasOne(member, unit)
     }
   }
 
@@ -151,7 +163,7 @@ export class Strategy {
 
   /** A member does not have a piece after all. */
   hasNot(id: string, piece: number): void {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined) return
     const first = piece * this.#units.perPiece
     for (let unit = first; unit < first + this.#units.perPiece; unit++) {
@@ -161,7 +173,7 @@ export class Strategy {
 
   /** Whether a member has anything that is still to come, asked for or not. */
   canGive(id: string): boolean {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined) return false
     const { to } = this.#states.range
     for (let unit = this.#states.firstMissing; unit < to; unit++) {
@@ -172,7 +184,7 @@ export class Strategy {
 
   /** What to ask a member for now; it counts as asked. Undefined: nothing, until something changes. */
   next(id: string): Ask | undefined {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined || !member.hasRoom || this.#states.missing === 0) return undefined
     if (this.#states.open > 0) {
       const run = member.starved ? undefined : this.#choose(member)
@@ -190,23 +202,29 @@ export class Strategy {
 
   /** All of it came. */
   done(ask: Ask): void {
-    this.#members.get(ask.member)?.measure(ask, this.#deps.now())
+    this.#member(ask.member)?.measure(ask, this.#deps.now())
+    const wasAlone = this.#contested.size === 0
     this.failed(ask)
+    if (wasAlone) return
+    for (const { asks } of this.#members.values()) {
+      for (const other of asks) if (overlap(ask, other) && this.#isHere(other)) this.#needless.add(other)
+    }
   }
 
   /** It will not come. What of it is not here is open again. */
   failed(ask: Ask): void {
-    const member = this.#members.get(ask.member)
+    const member = this.#member(ask.member)
     if (member?.ended(ask) !== true) return
     // Of whom nothing is waited for is not silent, called off or not.
-    if (member.asks.size === 0) member.stalled = false
+    if (member.asks.length === 0) member.stalled = false
     this.#contested.delete(ask)
+    this.#needless.delete(ask)
     if (!this.#released.delete(ask)) this.#release(ask)
   }
 
   /** Silent while it was to give: what it was asked for may be asked of others, and comes from it or from them. */
   stalled(id: string): void {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member === undefined || member.stalled) return
     member.stalled = true
     for (const ask of member.asks) {
@@ -218,18 +236,27 @@ export class Strategy {
 
   /** It goes on. */
   revived(id: string): void {
-    const member = this.#members.get(id)
+    const member = this.#member(id)
     if (member !== undefined) member.stalled = false
   }
 
-  /** Asks of which everything is here by now: to be called off, and told as `failed`. */
+  /**
+   * Asks that another one has overtaken, and whose units are all here: to be called off, and told as `failed`. Asked for
+   * after `done`; what comes is told of before, and till then nobody knows which of two has won.
+   */
   needless(): readonly Ask[] {
-    if (this.#contested.size === 0) return NONE
-    return [...this.#contested].filter((ask) => {
-      const first = ask.piece * this.#units.perPiece + ask.first
-      for (let unit = first; unit < first + ask.count; unit++) if (!this.#states.isHere(unit)) return false
-      return true
-    })
+    return this.#needless.size === 0 ? NONE : [...this.#needless]
+  }
+
+  #isHere(ask: Ask): boolean {
+    const first = ask.piece * this.#units.perPiece + ask.first
+    for (let unit = first; unit < first + ask.count; unit++) if (!this.#states.isHere(unit)) return false
+    return true
+  }
+
+  #member(id: string): Member | undefined {
+    if (this.#latest?.id !== id) this.#latest = this.#members.get(id)
+    return this.#latest
   }
 
   #choose(member: Member): Run | undefined {
@@ -279,11 +306,15 @@ export class Strategy {
     if (total !== undefined) this.#states.grow(total)
     this.#states.want(this.#wanted.first * perPiece, this.#end)
     for (const member of this.#members.values()) {
-      member.useful.length = 0
+      member.useful.clear()
       const { to } = this.#states.range
       for (let unit = this.#states.firstMissing; unit < to; unit++) {
         if (member.units.has(unit) && this.#states.isOpen(unit)) member.canUse(unit)
       }
     }
   }
+}
+
+function overlap(a: Run, b: Run): boolean {
+  return a.piece === b.piece && a.first < b.first + b.count && b.first < a.first + a.count
 }

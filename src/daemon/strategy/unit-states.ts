@@ -4,6 +4,8 @@ const FIRST_SIZE = 256
 
 /** What is known of each unit: here or not, asked of how many, had by how many. Counts are kept, never made by a walk. */
 export class UnitStates {
+  /** Wanted, not here, and asked of nobody: to be read only. */
+  readonly openOnes = new Bits(FIRST_SIZE)
   readonly #here = new Bits(FIRST_SIZE)
   #asks = new Uint8Array(FIRST_SIZE)
   #holders = new Uint16Array(FIRST_SIZE)
@@ -46,9 +48,11 @@ export class UnitStates {
       this.#asks = copied(this.#asks, new Uint8Array(length))
       this.#holders = copied(this.#holders, new Uint16Array(length))
     }
-    const before = this.range.to
+    const before = Math.max(this.range.to, this.#from)
     this.#size = size
-    const more = Math.max(0, this.range.to - Math.max(before, this.#from))
+    const { to } = this.range
+    for (let unit = before; unit < to; unit++) this.openOnes.add(unit)
+    const more = Math.max(0, to - before)
     this.#open += more
     this.#missing += more
   }
@@ -61,10 +65,14 @@ export class UnitStates {
     this.#firstMissing = from
     this.#open = 0
     this.#missing = 0
+    this.openOnes.clear()
     for (let unit = from; unit < this.range.to; unit++) {
       if (this.#here.has(unit)) continue
       this.#missing++
-      if (this.#asks[unit] === 0) this.#open++
+      if (this.#asks[unit] === 0) {
+        this.#open++
+        this.openOnes.add(unit)
+      }
     }
   }
 
@@ -81,7 +89,7 @@ export class UnitStates {
   }
 
   isOpen(unit: number): boolean {
-    return this.#asks[unit] === 0 && this.isMissing(unit)
+    return this.openOnes.has(unit)
   }
 
   /** Of how many members it is asked now. */
@@ -103,21 +111,22 @@ export class UnitStates {
     if (!this.#here.add(unit)) return false
     if (!this.isWanted(unit)) return true
     this.#missing--
-    if (this.#asks[unit] === 0) this.#open--
+    if (this.openOnes.delete(unit)) this.#open--
     return true
   }
 
   ask(unit: number): void {
-    if (this.isOpen(unit)) this.#open--
+    if (this.openOnes.delete(unit)) this.#open--
     this.#asks[unit] = (this.#asks[unit] as number) + 1
   }
 
   /** Asked of one member less. True when it is open again. */
   release(unit: number): boolean {
     this.#asks[unit] = (this.#asks[unit] as number) - 1
-    const open = this.isOpen(unit)
-    if (open) this.#open++
-    return open
+    if (this.#asks[unit] !== 0 || !this.isMissing(unit)) return false
+    this.openOnes.add(unit)
+    this.#open++
+    return true
   }
 }
 
