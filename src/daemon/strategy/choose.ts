@@ -17,6 +17,8 @@ export interface Choosing {
  * for by everybody who knows the same members, at the same time.
  */
 const SAMPLE = 16
+/** Where what would do lies in so few words of units, all of it is looked at. */
+const FEW_WORDS = 4
 /** So many pieces that were begun are looked at. */
 const STARTED_SAMPLE = 16
 
@@ -28,12 +30,32 @@ export function chooseRarest(member: Member, choosing: Choosing): number | undef
   const { states } = choosing
   let best = chooseStarted(member, choosing)
   let bestHolders = best === undefined ? Number.POSITIVE_INFINITY : states.holders(best)
+  if (member.useful.size <= FEW_WORDS) return rarestOfAll(member, choosing, best)
   for (let looked = 0; looked < SAMPLE && bestHolders > 1; looked++) {
     const unit = someUseful(member, choosing)
     if (unit === undefined) break
     if (states.holders(unit) >= bestHolders) continue
     best = unit
     bestHolders = states.holders(unit)
+  }
+  return best
+}
+
+/** Of equals, any, but for `favourite`. */
+function rarestOfAll({ useful, units }: Member, { states, random }: Choosing, favourite?: number): number | undefined {
+  let best = favourite
+  let bestHolders = best === undefined ? Number.POSITIVE_INFINITY : states.holders(best)
+  let equals = Number.POSITIVE_INFINITY
+  for (let place = 0; place < useful.size; place++) {
+    const at = useful.at(place)
+    for (let both = states.openOnes.word(at) & units.word(at); both !== 0; both &= both - 1) {
+      const unit = at * 32 + lowest(both)
+      const holders = states.holders(unit)
+      if (holders > bestHolders || (holders === bestHolders && random() * ++equals >= 1)) continue
+      if (holders < bestHolders) equals = 1
+      best = unit
+      bestHolders = holders
+    }
   }
   return best
 }
