@@ -2,6 +2,7 @@ import type { BenchOptions } from './download.ts'
 import { median } from './measure.ts'
 import type { Cell, Goal, Report } from './report.ts'
 import type { LoadOrder } from './scheduler-load.ts'
+import { PIECES } from './scheduler-peer.ts'
 import { type LoadMaker, type MeasuredServer, pinned, startLoad, startServer } from './scheduler-processes.ts'
 
 /** So many peers, on so many connections. */
@@ -15,6 +16,8 @@ interface Cost {
   readonly perSecond: number
   /** Of the scheduler's CPU. */
   readonly micros: number
+  /** Times that the scheduler read from a socket. */
+  readonly reads: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
@@ -22,7 +25,10 @@ interface Cost {
 interface Measured extends Stage {
   readonly join: Cost
   readonly plan: Cost
+  /** At the rate that has to be carried. */
   readonly report: Cost
+  /** As many as one process of load can make: many come with one read. */
+  readonly flood: Cost
   /** Of one peer that has as many parents as it may, after a collection. */
   readonly heapBytes: number
   readonly residentBytes: number
@@ -40,8 +46,8 @@ const SHORT_STAGES: readonly Stage[] = [
   { peers: 100, connections: CONNECTIONS },
   { peers: 1000, connections: CONNECTIONS },
 ]
-const REPORTS = 200_000
-const SHORT_REPORTS = 40_000
+const REPORTS = 60_000
+const SHORT_REPORTS = 20_000
 /** Times that every peer asks for more parents: by then it has all it may have. */
 const ASKED = 3
 const PLANS = 2000
@@ -69,14 +75,20 @@ async function measureStage(server: MeasuredServer, stage: Stage, reports: numbe
   const join = await cost(server, load, peers, { do: 'join', address: server.address, peers, connections })
   await load.obey({ do: 'plan', plans: ASKED * peers, atOnce: 64 })
   const plans = await repeated(runs, () => cost(server, load, PLANS, { do: 'plan', plans: PLANS, atOnce: 1 }))
-  const told = await repeated(runs, () => cost(server, load, reports, { do: 'report', reports }))
+  // A report of a piece that was reported before is not looked at.
+  const most = Math.min(reports, Math.floor(PIECES / (2 * (runs + 1))) * peers)
+  const told = (perSecond?: number): Promise<Cost[]> =>
+    repeated(runs, () => cost(server, load, most, { do: 'report', reports: most, ...(perSecond && { perSecond }) }))
+  const report = middleOf(await told(LEAST_REPORTS_PER_SECOND))
+  const flood = middleOf(await told())
   const full = await server.usage('memory')
   await load.obey({ do: 'leave' })
   return {
     ...stage,
     join,
     plan: middleOf(plans),
-    report: middleOf(told),
+    report,
+    flood,
     heapBytes: (full.heapBytes - empty.heapBytes) / peers,
     residentBytes: (full.residentBytes - empty.residentBytes) / peers,
   }
@@ -99,8 +111,11 @@ async function bareStream(stage: Stage | undefined): Promise<{ heapBytes: number
 async function cost(server: MeasuredServer, load: LoadMaker, count: number, order: LoadOrder): Promise<Cost> {
   const before = await server.usage('cpu')
   const { ms, p50Ms, p99Ms } = await load.obey(order)
-  const { cpuMicros } = await server.usage('cpu')
-  return { perSecond: (count / ms) * 1000, micros: (cpuMicros - before.cpuMicros) / count, p50Ms, p99Ms }
+  const { cpuMicros, reads } = await server.usage('cpu')
+  // Not measured: asking every connection whether all has come costs more than what has come.
+  await load.obey({ do: 'settle' })
+  const used = { micros: (cpuMicros - before.cpuMicros) / count, reads: (reads - before.reads) / count }
+  return { perSecond: (count / ms) * 1000, ...used, p50Ms, p99Ms }
 }
 
 /** Once more than is counted: the first run makes what later ones find there. */
@@ -115,6 +130,7 @@ function middleOf(costs: readonly Cost[]): Cost {
   return {
     perSecond: middle(({ perSecond }) => perSecond),
     micros: middle(({ micros }) => micros),
+    reads: middle(({ reads }) => reads),
     p50Ms: middle(({ p50Ms }) => p50Ms),
     p99Ms: middle(({ p99Ms }) => p99Ms),
   }
@@ -124,11 +140,14 @@ function reportOf(measured: readonly Measured[], bare: { heapBytes: number; resi
   const digits = { micros: 1, rate: 0, bytes: 0 }
   return {
     name: 'scheduler',
-    title: `A scheduler ${pinned ? 'on one core' : 'on whatever cores it takes'}, live peers of one task of 2,560 pieces`,
+    title: `A scheduler ${pinned ? 'on one core' : 'on whatever cores it takes'}, live peers of one task of ${PIECES} pieces`,
     columns: [
       { heading: 'peers on connections' },
       { heading: 'CPU µs/report', digits: digits.micros },
-      { heading: 'reports/s made', digits: digits.rate },
+      { heading: 'reads/report' },
+      { heading: 'CPU µs/report in a flood', digits: digits.micros },
+      { heading: 'reads/report there' },
+      { heading: 'reports/s there', digits: digits.rate },
       { heading: 'CPU µs/plan', digits: digits.rate },
       { heading: 'plan p50 ms' },
       { heading: 'plan p99 ms' },
@@ -146,13 +165,16 @@ function reportOf(measured: readonly Measured[], bare: { heapBytes: number; resi
   }
 }
 
-const NO_FIGURES: readonly Cell[] = Array.from({ length: 6 }, () => undefined)
+const NO_FIGURES: readonly Cell[] = Array.from({ length: 9 }, () => undefined)
 
-function rowOf({ peers, connections, report, plan, join, heapBytes, residentBytes }: Measured): readonly Cell[] {
+function rowOf({ peers, connections, report, flood, plan, join, heapBytes, residentBytes }: Measured): readonly Cell[] {
   return [
     `${peers} on ${connections}`,
     report.micros,
-    report.perSecond,
+    report.reads,
+    flood.micros,
+    flood.reads,
+    flood.perSecond,
     plan.micros,
     plan.p50Ms,
     plan.p99Ms,
@@ -164,7 +186,8 @@ function rowOf({ peers, connections, report, plan, join, heapBytes, residentByte
 
 function notes(bareBytes: number): string[] {
   return [
-    'A report is one message in a segment of its own; the rate made is what one process of load makes on the other core,',
+    `Reports come at ${LEAST_REPORTS_PER_SECOND}/s, each alone, and from another peer than the last one;`,
+    'a flood is what one process of load can make on the other core, and each read brings many of them;',
     'a registration includes the announcement of its host, and a plan names 4 to 12 parents.',
     `Of the heap per peer ${bareBytes.toFixed(0)} B are the stream (HTTP/2 and gRPC), the rest is the scheduler's own.`,
   ]
