@@ -66,7 +66,12 @@ test('who sends the right bytes is not told to have lied, nor to have sent too f
     task,
     { ...ask, first: 0, count: 8, bytes: PIECE_LENGTH },
     record,
-    { ask: async (_, sink) => await fill(sink(), content), close: () => undefined },
+    {
+      async ask(_, sink) {
+        await fill(sink(), content)
+      },
+      close: () => undefined,
+    },
     { limit },
   )
   expect((await bytesOf(task)).equals(content)).toBe(true)

@@ -75,8 +75,24 @@ class KeptChannel implements BlockChannel {
   }
 }
 
-/** Pieces are only fetched from the host that announces them: another address in an answer is passed over. */
+/**
+ * Pieces are only fetched from the host that announces them: another address in an answer is passed over. What is kept
+ * is copied, so that it does not keep the whole message.
+ */
 function announcedOf(response: SyncPiecesResponse, taskId: string, parent: Parent): Announced | undefined {
-  const { port, ...told } = toldPieceOf(response, taskId)
-  return port === undefined || port > 65_535 ? undefined : { ...told, ip: parent.ip, port }
+  const { port, record, blocks, content, ...told } = toldPieceOf(response, taskId)
+  if (port === undefined || port > 65_535) return undefined
+  const own = record && { ...record, blocks: copyOf(record.blocks), signature: copyOf(record.signature) }
+  return {
+    ...told,
+    record: own,
+    blocks: blocks && copyOf(blocks),
+    content: content && copyOf(content),
+    ip: parent.ip,
+    port,
+  }
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
 }

@@ -32,6 +32,11 @@ export class PieceNews<T extends Teller> {
     this.#checker = checker
   }
 
+  /** How many pieces are known to be there: a record tells of them, or they are held. */
+  get known(): number {
+    return Math.max(this.#records.size, Math.ceil(this.#task.heldBytes / this.#task.meta.pieceLength))
+  }
+
   /** The record of a piece, from whoever sent it first. */
   record(number: number): PieceRecord | undefined {
     return this.#records.get(number)

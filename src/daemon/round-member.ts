@@ -48,7 +48,7 @@ export class RoundMember {
     this.#told.set(first.number, first)
     const others = more.flatMap(({ number, heldBlocks }) => {
       const known = this.#told.get(number)
-      return known === undefined ? [] : [{ ...known, blocks: heldBlocks }]
+      return known === undefined ? [] : [{ ...known, blocks: heldBlocks && new Uint8Array(heldBlocks) }]
     })
     return [first, ...others]
   }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asFailure, BLOCK_LENGTH, type ByteSink, type Failure, messageOf } from '#core'
+import { asFailure, type ByteSink, type Failure, messageOf } from '#core'
 import type { Logger } from '#runtime'
 import type { StoredTask } from '#storage'
 import { type Announced, Doubted, type ParentLink } from './from-parent.ts'
@@ -7,7 +7,9 @@ import { lastWanted, type Wanted } from './from-source.ts'
 import { type News, PieceNews } from './piece-news.ts'
 import type { Parent } from './plan.ts'
 import { RoundMember } from './round-member.ts'
-import { type Ask, Strategy } from './strategy/index.ts'
+import { strategyFor } from './round-strategy.ts'
+import { toldBy } from './round-told.ts'
+import type { Ask, Strategy } from './strategy/index.ts'
 import type { RecordChecker } from './trust.ts'
 
 export interface RoundDeps {
@@ -160,10 +162,9 @@ class Round {
 
   /** Learns what a parent has, as long as it tells. */
   async #listen(member: RoundMember): Promise<void> {
-    const { taskId, version } = this.#task.meta
+    const deps = { ...this.#deps, known: () => this.#news.known }
     try {
-      const ask = { taskId, version, numbers: this.#unheld(), inOrder: this.#deps.inOrder() }
-      for await (const announced of this.#deps.link.sync(member.parent, ask, this.#signal)) {
+      for await (const announced of toldBy(member.parent, this.#task, deps, this.#signal)) {
         if (member.left) break
         this.#hear(member, announced)
       }
@@ -176,8 +177,6 @@ class Round {
 
   #hear(member: RoundMember, announced: Announced): void {
     this.#counts.news++
-    const { pieceCount } = this.#task
-    if (pieceCount !== undefined && announced.number >= pieceCount) return // nothing is kept of what cannot be
     this.#offer(member.tells(announced).flatMap((each) => this.#news.hear(member, each)))
     const contentLength = this.#news.record(announced.number)?.contentLength
     if (contentLength === undefined || this.#task.contentLength !== undefined) return
@@ -318,27 +317,6 @@ class Round {
   #member(ask: Ask): RoundMember | undefined {
     return this.#members.find(({ id }) => id === ask.member)
   }
-
-  /** What parents are asked about: all that is not here, since others may join and want more; undefined: everything. */
-  #unheld(): number[] | undefined {
-    const { pieceCount } = this.#task
-    if (pieceCount === undefined) return undefined
-    return Array.from({ length: pieceCount }, (_, number) => number).filter(
-      (number) => this.#task.piece(number) === undefined,
-    )
-  }
-}
-
-function strategyFor(task: StoredTask, { inOrder }: Pick<RoundDeps, 'inOrder'>): Strategy {
-  const { pieceLength } = task.meta
-  const shape = { pieceLength, unitLength: Math.min(BLOCK_LENGTH, pieceLength), contentLength: task.contentLength }
-  const strategy = new Strategy(shape, { now: () => performance.now(), random: () => Math.random(), inOrder })
-  for (const { number } of task.pieces()) strategy.got(number, 'all')
-  for (let number = 0; number < (task.pieceCount ?? 0); number++) {
-    const blocks = task.piece(number) === undefined ? task.blocks(number) : undefined
-    if (blocks !== undefined && !blocks.full) strategy.got(number, blocks)
-  }
-  return strategy
 }
 
 /** Whether every wanted piece is held. */
