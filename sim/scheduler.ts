@@ -1,4 +1,10 @@
-import type { AnnouncePeerRequest, AnnouncePeerResponse, BidiCall, Host as HostMessage, SchedulerClient } from '#api'
+import {
+  type AnnouncePeerRequest,
+  AnnouncePeerResponse,
+  type BidiCall,
+  type Host as HostMessage,
+  type SchedulerClient,
+} from '#api'
 import { Failure } from '#core'
 import { silentLog } from '#runtime'
 import { type SchedulerSettings, schedulerHandlers, type SeedClient, SeedRuns, Swarm, sweep } from '#scheduler'
@@ -117,7 +123,11 @@ class Talk implements BidiCall<AnnouncePeerRequest, AnnouncePeerResponse> {
   /** Hands on what the scheduler answers. */
   async relay(answers: AsyncIterable<AnnouncePeerResponse>): Promise<void> {
     try {
-      for await (const answer of answers) this.#later(() => this.#answers.put(answer))
+      for await (const answer of answers) {
+        // The scheduler puts parents together as bytes: only who decodes them sees them.
+        const heard = AnnouncePeerResponse.decode(AnnouncePeerResponse.encode(answer).finish())
+        this.#later(() => this.#answers.put(heard))
+      }
       this.#later(() => this.#answers.end())
     } catch (error) {
       this.#later(() => this.#answers.fail(error))
