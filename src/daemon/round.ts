@@ -201,7 +201,6 @@ class Round {
     // With its last block the piece is about to be held, and then it is told again.
     if (blocks === undefined || (blocks !== 'all' && blocks.full)) return
     this.#strategy.got(number, blocks)
-    for (const ask of this.#strategy.needless()) this.#member(ask)?.callOff()
     this.#moveSoon()
   }
 
@@ -230,10 +229,11 @@ class Round {
         this.#strategy.has(teller.id, announced.number, which)
       }
     }
+    this.#strategy.leaveOverdue()
     this.#askAll()
     if (this.#members.some(({ busy }) => busy)) {
       // Nothing may happen until the slowest has answered: look whether somebody else would be faster.
-      if (this.#strategy.open === 0) this.#patience = setTimeout(() => this.#moveSoon(), LOOK_AGAIN_MS)
+      this.#patience = setTimeout(() => this.#moveSoon(), LOOK_AGAIN_MS)
       return
     }
     if (this.#members.every((member) => member.left || (member.toldAll && !this.#strategy.canGive(member.id))))
@@ -266,6 +266,7 @@ class Round {
       await member.bring(ask, this.#news.record(ask.piece), this.#task, { ...this.#deps, onSilent }, this.#signal)
       this.#strategy.revived(member.id)
       this.#strategy.done(ask)
+      for (const late of this.#strategy.needless()) this.#member(late)?.callOff()
     } catch (error) {
       this.#strategy.failed(ask)
       if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask, error)

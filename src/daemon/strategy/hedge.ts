@@ -25,9 +25,10 @@ export function chooseHedge(
   let worstMs = Math.max(ownMs * CLEARLY, SOON_MS)
   for (const other of members) {
     if (other === member || !other.givesUnits) continue
-    let ms = 0
-    for (const ask of other.asks) {
-      ms += timeOf(ask, other, nowMs)
+    // What takes long already is not about to come because answers came fast before.
+    let ms = other.waitedMs(nowMs)
+    for (const [index, ask] of other.asks.entries()) {
+      ms = index === 0 ? Math.max(ms, timeOf(ask, other, nowMs)) : ms + timeOf(ask, other, nowMs)
       if (ms <= worstMs) continue
       const run = lateUnit(ask, member, states, units)
       if (run === undefined) continue

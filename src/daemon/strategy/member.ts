@@ -19,6 +19,11 @@ const MAX_UNITS = 32
 /** Asked for in one go, because it takes no longer than this. */
 const RUN_MS = 15
 const MAX_RUN = 8
+/** An answer that takes so long, and so many times as long as those before, may never come whole. */
+const OVERDUE_MS = 1000
+const OVERDUE_TIMES = 4
+/** The same of who has answered nothing yet. */
+const FIRST_OVERDUE_MS = 3000
 /** How much the last answer counts in the mean rate. */
 const FRESH = 0.3
 
@@ -98,6 +103,20 @@ export class Member {
     let bytes = more
     for (const ask of this.asks) bytes += ask.bytes
     return this.rate === 0 || this.stalled ? Number.POSITIVE_INFINITY : bytes / this.rate
+  }
+
+  /** Milliseconds for which the answer that comes next has been waited for. */
+  waitedMs(nowMs: number): number {
+    const [front] = this.asks
+    return front === undefined ? 0 : nowMs - Math.max(front.askedAtMs, this.#lastAnswerMs)
+  }
+
+  /** Far slower than it was, though perhaps never silent for long. */
+  isOverdue(nowMs: number): boolean {
+    const [front] = this.asks
+    if (front === undefined) return false
+    const mostMs = this.rate === 0 ? FIRST_OVERDUE_MS : Math.max(OVERDUE_MS, (OVERDUE_TIMES * front.bytes) / this.rate)
+    return this.waitedMs(nowMs) > mostMs
   }
 
   began(ask: Ask): void {

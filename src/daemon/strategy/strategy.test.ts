@@ -175,6 +175,42 @@ test('who was silent, and is waited for no more, is asked again', () => {
   expect(all(strategy, 'a')).toHaveLength(1)
 })
 
+/** Two that have everything; the first answered once, fast, and was asked for more. */
+function fastOnce() {
+  const { strategy, clock } = make(2)
+  for (const id of ['a', 'b']) {
+    strategy.join(id, { givesUnits: true })
+    for (const piece of [0, 1]) strategy.has(id, piece, 'all')
+  }
+  const [first] = all(strategy, 'a')
+  if (first === undefined) throw new Error('nothing was asked for')
+  bring(strategy, first, clock, 20)
+  return { strategy, clock, held: all(strategy, 'a') }
+}
+
+test('who was fast and then takes far too long keeps what it was asked for, and others are asked for it, too', () => {
+  const { strategy, clock, held } = fastOnce()
+  const units = held.reduce((sum, { count }) => sum + count, 0)
+  const open = strategy.open
+  clock.ms += 900
+  strategy.leaveOverdue()
+  expect(strategy.open).toBe(open)
+  clock.ms += 200
+  strategy.leaveOverdue()
+  expect(strategy.open).toBe(open + units)
+  expect(strategy.next('a')).toBeUndefined()
+})
+
+test('at the end others are asked for what takes far longer than its member took before', () => {
+  const { strategy, clock, held } = fastOnce()
+  for (let ask = strategy.next('b'); ask !== undefined && strategy.open > 0; ask = strategy.next('b'))
+    bring(strategy, ask, clock, 20)
+  for (const ask of all(strategy, 'b')) bring(strategy, ask, clock, 20)
+  const isHeld = (ask: Ask): boolean => held.some(({ piece, first }) => piece === ask.piece && first === ask.first)
+  clock.ms += 700
+  expect(all(strategy, 'b').some(isHeld)).toBe(true)
+})
+
 test('at the end a clearly faster member is asked for what a slow one was asked for, once', () => {
   const { strategy, clock } = make(1)
   for (const id of ['slow', 'fast', 'other']) strategy.join(id, { givesUnits: true })

@@ -234,6 +234,12 @@ export class Strategy {
     }
   }
 
+  /** The same of each whose answer takes far too long, if only a trickle comes. To be called a few times a second. */
+  leaveOverdue(): void {
+    const nowMs = this.#deps.now()
+    for (const member of this.#members.values()) if (member.isOverdue(nowMs)) this.stalled(member.id)
+  }
+
   /** It goes on. */
   revived(id: string): void {
     const member = this.#member(id)
