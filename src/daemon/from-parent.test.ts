@@ -16,6 +16,7 @@ import {
 const content = contentOf(PIECE_LENGTH)
 const record = recordOf(content, 0, newReader())
 const limit = <T>(sink: T): T => sink
+const onNearly = (): void => undefined
 const nobody = { sync: () => never(), fetch: never, openBlocks: never }
 const part = (from: number, to: number): Buffer => content.subarray(from * BLOCK_LENGTH, to * BLOCK_LENGTH)
 
@@ -38,7 +39,7 @@ test('who sends the right bytes is not told to have lied, nor to have sent too f
     close: () => undefined,
   })
   const ask = { piece: 0, first: 2, count: 3, member: 'a', bytes: 3 * BLOCK_LENGTH, askedAtMs: 0 }
-  await expect(fetchBlocks(task, ask, record, halfWay(2, 3), { limit })).rejects.toBeInstanceOf(Doubted)
+  await expect(fetchBlocks(task, ask, record, halfWay(2, 3), { limit, onNearly })).rejects.toBeInstanceOf(Doubted)
   expect([3, 4].map((index) => task.blocks(0)?.has(index))).toEqual([true, true])
 
   const announced = { number: 0, offset: 0, length: PIECE_LENGTH, ip: '127.0.0.1', port: 1, record }
@@ -72,7 +73,27 @@ test('who sends the right bytes is not told to have lied, nor to have sent too f
       },
       close: () => undefined,
     },
-    { limit },
+    { limit, onNearly },
   )
   expect((await bytesOf(task)).equals(content)).toBe(true)
+})
+
+test('shortly before an answer ends its asker is told, once', async () => {
+  await using store = await tempStore()
+  const task = await store.open(metaOf(content.length))
+  const ask = { piece: 0, first: 0, count: 2, member: 'a', bytes: 2 * BLOCK_LENGTH, askedAtMs: 0 }
+  const toldAt: number[] = []
+  let given = 0
+  const channel = {
+    async ask(_: unknown, sink: () => Parameters<typeof fill>[0]) {
+      const at = sink()
+      const step = BLOCK_LENGTH / 16
+      for (; given < ask.bytes; given += step) await fill(at, content.subarray(given, given + step))
+    },
+    close: () => undefined,
+  }
+  await fetchBlocks(task, ask, record, channel, { limit, onNearly: () => toldAt.push(given) })
+  expect(toldAt).toHaveLength(1)
+  expect(toldAt[0]).toBeGreaterThan(ask.bytes / 2)
+  expect(toldAt[0]).toBeLessThan(ask.bytes - BLOCK_LENGTH / 16)
 })

@@ -80,18 +80,40 @@ export interface FromParentDeps {
 /** Everything came and was right, and then what was here was doubted. Nobody is to blame, and it is to be had again. */
 export class Doubted extends Error {}
 
+/** When so much of an answer is still to come, the next one may be asked for: its link is not to rest in between. */
+const NEARLY_BYTES = 128 * 1024
+
 /** Brings some blocks of a piece, each checked against the record before anybody can read it. */
 export async function fetchBlocks(
   task: StoredTask,
   ask: Ask,
   record: PieceRecord,
   channel: BlockChannel,
-  deps: Pick<FromParentDeps, 'limit'>,
+  deps: Pick<FromParentDeps, 'limit'> & { readonly onNearly: () => void },
 ): Promise<void> {
   const { piece: number, first, count, bytes, member: parentId } = ask
   await using writer = task.writeBlocks({ record, first, count, parentId })
-  await channel.ask({ taskId: task.meta.taskId, number, first, count, bytes }, () => deps.limit(writer))
+  const sink = (): ByteSink => telling(deps.limit(writer), bytes - NEARLY_BYTES, deps.onNearly)
+  await channel.ask({ taskId: task.meta.taskId, number, first, count, bytes }, sink)
   await orDoubted(writer.end())
+}
+
+/** Calls `tell` once, as soon as the sink has so many bytes. */
+function telling(sink: ByteSink, bytes: number, tell: () => void): ByteSink {
+  let left = bytes
+  return {
+    space: () => sink.space(),
+    filled(length) {
+      const more = sink.filled(length)
+      if (left > 0 && left <= length) tell()
+      left -= length
+      return more
+    },
+    drained: () => sink.drained(),
+    get full() {
+      return sink.full
+    },
+  }
 }
 
 /**

@@ -58,7 +58,7 @@ export class RoundMember {
     ask: Ask,
     record: PieceRecord | undefined,
     task: StoredTask,
-    deps: FromParentDeps & { onSilent(): void },
+    deps: FromParentDeps & { onSilent(): void; readonly onNearly: () => void },
     signal: AbortSignal,
   ): Promise<void> {
     const told = this.#told.get(ask.piece)

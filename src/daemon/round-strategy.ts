@@ -3,7 +3,7 @@ import type { StoredTask } from '#storage'
 import { Strategy } from './strategy/index.ts'
 
 /** A strategy that knows what is here of the task already. */
-export function strategyFor(task: StoredTask, { inOrder }: { inOrder(): boolean }): Strategy {
+export function strategyFor(task: StoredTask, { inOrder }: { readonly inOrder: () => boolean }): Strategy {
   const { pieceLength } = task.meta
   const shape = { pieceLength, unitLength: Math.min(BLOCK_LENGTH, pieceLength), contentLength: task.contentLength }
   const strategy = new Strategy(shape, { now: () => performance.now(), random: () => Math.random(), inOrder })

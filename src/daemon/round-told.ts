@@ -7,9 +7,9 @@ import type { Parent } from './plan.ts'
 export interface ToldDeps {
   readonly link: Pick<ParentLink, 'sync'>
   /** How many pieces are known to be there, by whatever is believed. */
-  known(): number
-  wanted(): Wanted
-  inOrder(): boolean
+  readonly known: () => number
+  readonly wanted: () => Wanted
+  readonly inOrder: () => boolean
 }
 
 /** Of a task of unknown length a parent may tell of so many pieces more than twice those that are known to be. */

@@ -261,9 +261,16 @@ class Round {
 
   async #fetch(member: RoundMember, ask: Ask): Promise<void> {
     const onSilent = (): void => this.#silent(member)
+    const onNearly = (): void => this.#nearly(ask)
     this.#counts.asks++
     try {
-      await member.bring(ask, this.#news.record(ask.piece), this.#task, { ...this.#deps, onSilent }, this.#signal)
+      await member.bring(
+        ask,
+        this.#news.record(ask.piece),
+        this.#task,
+        { ...this.#deps, onSilent, onNearly },
+        this.#signal,
+      )
       this.#strategy.revived(member.id)
       this.#strategy.done(ask)
       for (const late of this.#strategy.needless()) this.#member(late)?.callOff()
@@ -271,6 +278,11 @@ class Round {
       this.#strategy.failed(ask)
       if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask, error)
     }
+    this.#moveSoon()
+  }
+
+  #nearly(ask: Ask): void {
+    this.#strategy.nearly(ask)
     this.#moveSoon()
   }
 

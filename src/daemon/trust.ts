@@ -96,7 +96,8 @@ export class RecordChecker {
     for (const { hostId, publicKey } of signers) {
       if (publicKey.length !== 32) continue
       const keys = this.#keys.get(hostId) ?? []
-      if (!keys.some((known) => known.is(publicKey))) this.#keys.set(hostId, [...keys, new SignerKey(Uint8Array.from(publicKey))])
+      if (!keys.some((known) => known.is(publicKey)))
+        this.#keys.set(hostId, [...keys, new SignerKey(Uint8Array.from(publicKey))])
     }
   }
 

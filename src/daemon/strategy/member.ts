@@ -80,6 +80,8 @@ export class Member {
   /** Units that may be asked of it at once. */
   #depth = MIN_UNITS
   #lastAnswerMs = 0
+  /** Beside it, that is about to end, the next one may be asked for. */
+  #ending: Ask | undefined
   readonly #unitLength: number
 
   constructor(id: string, givesUnits: boolean, unitLength: number) {
@@ -89,7 +91,8 @@ export class Member {
   }
 
   get hasRoom(): boolean {
-    return !this.stalled && this.inFlight < this.#depth
+    const ending = this.#ending?.count ?? 0
+    return !this.stalled && this.inFlight - ending < this.#depth && this.inFlight <= this.#depth
   }
 
   /** It has a unit that is open now. */
@@ -124,11 +127,16 @@ export class Member {
     this.inFlight += ask.count
   }
 
+  nearlyEnded(ask: Ask): void {
+    if (this.asks.includes(ask)) this.#ending = ask
+  }
+
   ended(ask: Ask): boolean {
     const index = this.asks.indexOf(ask)
     if (index < 0) return false
     this.asks.splice(index, 1)
     this.inFlight -= ask.count
+    if (ask === this.#ending) this.#ending = undefined
     return true
   }
 

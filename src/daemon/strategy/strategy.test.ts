@@ -118,6 +118,22 @@ test('a slow member holds one unit', () => {
   expect(all(strategy, 'a')).toHaveLength(1)
 })
 
+test('who has nearly given what it was asked for is asked for one more, and for no other until that has come', () => {
+  const { strategy, clock } = make(2)
+  strategy.join('a', { givesUnits: true })
+  strategy.has('a', 0, 'all')
+  const [first] = all(strategy, 'a')
+  if (first === undefined) throw new Error('nothing was asked')
+  strategy.nearly(first)
+  const [second, ...others] = all(strategy, 'a')
+  expect(second).toBeDefined()
+  expect(others).toEqual([])
+  if (second !== undefined) strategy.nearly(second)
+  expect(all(strategy, 'a')).toEqual([])
+  bring(strategy, first, clock, 1000)
+  expect(all(strategy, 'a')).toHaveLength(1)
+})
+
 test('what a member did not give is asked of another one', () => {
   const { strategy } = make(1)
   strategy.join('a', { givesUnits: true })

@@ -126,7 +126,7 @@ export class Strategy {
   leave(id: string): void {
     const member = this.#member(id)
     if (member === undefined) return
-    for (const ask of [...member.asks]) this.failed(ask)
+    for (const ask of member.asks.slice()) this.failed(ask)
     this.#members.delete(id)
     this.#latest = undefined
     const { to } = this.#states.range
@@ -198,6 +198,11 @@ export class Strategy {
     const ask = this.#begin(member, slow.run)
     this.#contested.add(ask)
     return ask
+  }
+
+  /** All but the end of it came: its member may be asked for the next one. */
+  nearly(ask: Ask): void {
+    this.#member(ask.member)?.nearlyEnded(ask)
   }
 
   /** All of it came. */
