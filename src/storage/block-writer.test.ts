@@ -44,7 +44,11 @@ test('blocks are readable one by one, in any order, and the last one makes the p
   expect(task.record(0)).toEqual(recordOf(task, content, 0))
   expect([task.piece(0), task.heldBytes, task.complete]).toEqual([undefined, 0, false])
   await writeBlocks(task, content, { first: 1 })
-  expect(news).toEqual([0, 0, task.piece(0)])
+  const brought = new Map([
+    ['parent-1', PIECE - BLOCK_LENGTH],
+    ['parent-2', BLOCK_LENGTH],
+  ])
+  expect(news).toEqual([0, 0, { ...task.piece(0), brought }])
   expect(task.blocks(0)?.full).toBe(true)
   expect(task.piece(0)).toMatchObject({
     crc32: crc32(content.subarray(0, PIECE)),
