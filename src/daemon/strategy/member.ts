@@ -20,10 +20,10 @@ const MAX_UNITS = 32
 const RUN_MS = 15
 const MAX_RUN = 8
 /** An answer that takes so long, and so many times as long as those before, may never come whole. */
-const OVERDUE_MS = 1000
+const OVERDUE_MS = 2000
 const OVERDUE_TIMES = 4
 /** The same of who has answered nothing yet. */
-const FIRST_OVERDUE_MS = 3000
+const FIRST_OVERDUE_MS = 4000
 /** How much the last answer counts in the mean rate. */
 const FRESH = 0.3
 

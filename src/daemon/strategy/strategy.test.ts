@@ -180,6 +180,20 @@ test('a silent member keeps what it was asked for, and others are asked for it, 
   expect(strategy.next('a')).toBeDefined()
 })
 
+test('what was asked of a member that is silent twice does not get lost', () => {
+  const { strategy, clock, held } = fastOnce()
+  const [next] = held
+  if (next === undefined) throw new Error('nothing was asked for')
+  strategy.stalled('a')
+  strategy.revived('a')
+  bring(strategy, next, clock, 10)
+  strategy.stalled('a')
+  for (const ask of [...held, ...all(strategy, 'b')]) strategy.failed(ask)
+  strategy.leave('a')
+  for (let ask = strategy.next('b'); ask !== undefined; ask = strategy.next('b')) bring(strategy, ask, clock, 10)
+  expect(strategy.complete).toBe(true)
+})
+
 test('who was silent, and is waited for no more, is asked again', () => {
   const { strategy } = make(1)
   strategy.join('a', { givesUnits: true })
@@ -208,7 +222,7 @@ test('who was fast and then takes far too long keeps what it was asked for, and 
   const { strategy, clock, held } = fastOnce()
   const units = held.reduce((sum, { count }) => sum + count, 0)
   const open = strategy.open
-  clock.ms += 900
+  clock.ms += 1900
   strategy.leaveOverdue()
   expect(strategy.open).toBe(open)
   clock.ms += 200

@@ -234,6 +234,7 @@ export class Strategy {
     member.stalled = true
     for (const ask of member.asks) {
       this.#contested.add(ask)
+      if (this.#released.has(ask)) continue // it was silent before, and went on, but not with this one
       this.#released.add(ask)
       this.#release(ask)
     }
