@@ -40,7 +40,7 @@ const USAGE = `npm run bench -- [origin] [seed] [sizes] [scheduler] [memory] [pl
 /** A busy machine may be slow; only a collapse fails. */
 const SLACK_OF_CHECK = 3
 
-// Where it is set, Node reads all those certificates before its first line: 40 ms of every start that none here is for.
+// Where it is set, Node reads all those certificates before its first line: 45 ms of every start that none here is for.
 delete process.env['NODE_EXTRA_CA_CERTS']
 
 const { values, positionals } = parseArgs({
