@@ -79,9 +79,9 @@ test('a piece that comes later goes to who waited longest', () => {
   expect([desk.ask('a'), desk.ask('b')]).toEqual([[0], [1]])
 })
 
-test('old pieces are told to everybody when they had time to spread, and at once when everything was sent', () => {
+test('old pieces are told to who has nothing of its own when they had time to spread, and at once when everything was sent', () => {
   const desk = new Desk()
-  desk.add(...range(6))
+  desk.add(...range(4))
   for (const id of ['a', 'b']) desk.join(id)
   expect([desk.ask('a'), desk.ask('b')]).toEqual([
     [0, 1],
@@ -92,8 +92,11 @@ test('old pieces are told to everybody when they had time to spread, and at once
   for (const number of [1, 2, 3]) desk.handout.asked(number, 0, PIECE)
   expect(desk.ask('b')).toEqual([])
   desk.nowMs = 5000
+  expect(desk.ask('b')).toEqual([])
+  for (const number of [2, 3]) desk.draw(number)
   expect(desk.ask('b')).toEqual([0])
-  for (const number of [1, 2, 3]) desk.draw(number)
+  desk.draw(1)
+  desk.add(4, 5)
   desk.ask('a')
   desk.ask('b')
   desk.handout.close()

@@ -31,7 +31,10 @@ const LATE_MS = 1000
 const DRAWING = 8
 /** A piece that so many children did not draw is told to everybody. */
 const MOST_RETURNS = 3
-/** So long after a piece was sent once everybody is told of it: who is well connected has it from others by then. */
+/**
+ * So long after a piece was sent once everybody is told of it who has nothing of its own to draw: who is well connected
+ * has it from others by then.
+ */
 const SPREAD_MS = 5000
 /** Children passed over in one go, because they want nothing of what there is. */
 const MOST_PASSED = 32
@@ -191,7 +194,7 @@ export class Handout {
     const told = child.untold.splice(0).map(({ number }) => number)
     const nowMs = this.#deps.now()
     const allSent = this.#closed && this.#fresh.size === 0
-    this.#tellOld(child, told, allSent ? nowMs : nowMs - SPREAD_MS)
+    if (allSent || child.owed.size === 0) this.#tellOld(child, told, allSent ? nowMs : nowMs - SPREAD_MS)
     if (child.owed.size === 0 && this.#find(child) === undefined) {
       if (this.#closed) this.#tellRest(child, told)
       if (told.length === 0) this.#tellLate(child, told, nowMs)

@@ -25,10 +25,10 @@ export function chooseHedge(
   let worstMs = Math.max(ownMs * CLEARLY, SOON_MS)
   for (const other of members) {
     if (other === member || !other.givesUnits) continue
-    // What takes long already is not about to come because answers came fast before.
-    let ms = other.waitedMs(nowMs)
+    let ms = 0
     for (const [index, ask] of other.asks.entries()) {
-      ms = index === 0 ? Math.max(ms, timeOf(ask, other, nowMs)) : ms + timeOf(ask, other, nowMs)
+      ms += timeOf(ask, other, nowMs)
+      if (index === 0) ms = leftOf(ms, other.waitedMs(nowMs))
       if (ms <= worstMs) continue
       const run = lateUnit(ask, member, states, units)
       if (run === undefined) continue
@@ -37,6 +37,11 @@ export function chooseHedge(
     }
   }
   return worst
+}
+
+/** What is late may take as long again as it is late already: it is not about to come because answers came fast before. */
+function leftOf(ms: number, waitedMs: number): number {
+  return Math.abs(ms - waitedMs)
 }
 
 /** Who never gave anything is waited for a while before it counts as slow. */

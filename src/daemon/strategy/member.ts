@@ -24,7 +24,9 @@ const OVERDUE_MS = 2000
 const OVERDUE_TIMES = 4
 /** The same of who has answered nothing yet. */
 const FIRST_OVERDUE_MS = 4000
-/** How much the last answer counts in the mean rate. */
+/** Time of answers over which a rate is taken. Of two that a busy host finds at the same moment, one took no time at all. */
+const MEASURE_MS = 20
+/** How much the last such time counts in the mean rate. */
 const FRESH = 0.3
 
 /** Some numbers, each once, in no order. Who comes upon one that is of no more use takes it out. */
@@ -73,13 +75,16 @@ export class Member {
   stalled = false
   /** Units asked of it and not yet answered. */
   inFlight = 0
-  /** Mean bytes per millisecond; 0 before the first answer. */
+  /** Mean bytes per millisecond; 0 as long as nothing can be said of it. */
   rate = 0
   /** Units in one request. */
   longestRun = 1
   /** Units that may be asked of it at once. */
   #depth = MIN_UNITS
   #lastAnswerMs = 0
+  /** What was answered since the rate was taken, and how long that took. */
+  #answeredBytes = 0
+  #answeredMs = 0
   /** Beside it, that is about to end, the next one may be asked for. */
   #ending: Ask | undefined
   readonly #unitLength: number
@@ -142,9 +147,13 @@ export class Member {
 
   /** Answers follow one another on one connection: each took since the one before, or since it was asked for. */
   measure(ask: Ask, nowMs: number): void {
-    const ms = nowMs - Math.max(ask.askedAtMs, this.#lastAnswerMs)
+    this.#answeredBytes += ask.bytes
+    this.#answeredMs += nowMs - Math.max(ask.askedAtMs, this.#lastAnswerMs)
     this.#lastAnswerMs = nowMs
-    const rate = ask.bytes / Math.max(ms, 0.1)
+    if (this.#answeredMs < MEASURE_MS) return
+    const rate = this.#answeredBytes / this.#answeredMs
+    this.#answeredBytes = 0
+    this.#answeredMs = 0
     this.rate = this.rate === 0 ? rate : this.rate * (1 - FRESH) + rate * FRESH
     this.#depth = between(MIN_UNITS, Math.ceil((this.rate * BUSY_MS) / this.#unitLength), MAX_UNITS)
     this.longestRun = between(1, Math.floor((this.rate * RUN_MS) / this.#unitLength), MAX_RUN)

@@ -102,12 +102,29 @@ test('a member is asked for more at once, in longer runs, the faster it gives', 
   for (let piece = 0; piece < 400; piece++) strategy.has('a', piece, 'all')
   let asks = all(strategy, 'a')
   expect(asks).toHaveLength(1)
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < 100; round++) {
     for (const ask of asks) bring(strategy, ask, clock, 0.4 * ask.count)
     asks = all(strategy, 'a')
   }
   expect(asks.length).toBeGreaterThanOrEqual(4)
   expect(Math.max(...asks.map(({ count }) => count))).toBe(8)
+})
+
+test('a member two of whose answers are found at the same moment does not count as fast', () => {
+  const { strategy, clock } = make(50)
+  strategy.join('a', { givesUnits: true })
+  for (let piece = 0; piece < 50; piece++) strategy.has('a', piece, 'all')
+  for (let round = 0; round < 10; round++) {
+    const [ask] = all(strategy, 'a')
+    if (ask === undefined) throw new Error('nothing was asked for')
+    clock.ms += 400
+    strategy.nearly(ask)
+    const [next] = all(strategy, 'a')
+    if (next === undefined) throw new Error('nothing more was asked for')
+    bring(strategy, ask, clock, 200)
+    bring(strategy, next, clock, 0.1)
+  }
+  expect(all(strategy, 'a')).toMatchObject([{ count: 1 }])
 })
 
 test('a slow member holds one unit', () => {
@@ -250,7 +267,7 @@ test('at the end a clearly faster member is asked for what a slow one was asked 
   for (const id of ['fast', 'other']) strategy.has(id, 0, 'all')
   for (let turn = 0; strategy.open > 0; turn++) {
     const ask = strategy.next(turn % 2 === 0 ? 'fast' : 'other')
-    if (ask !== undefined) bring(strategy, ask, clock, 5)
+    if (ask !== undefined) bring(strategy, ask, clock, 20)
   }
   expect(strategy.missing).toBe(1)
   const hedges = [...all(strategy, 'fast'), ...all(strategy, 'other')]
@@ -260,6 +277,33 @@ test('at the end a clearly faster member is asked for what a slow one was asked 
   bring(strategy, hedge, clock, 5)
   expect(strategy.needless()).toMatchObject([{ member: 'slow' }])
   expect(strategy.complete).toBe(true)
+})
+
+test('at the end nobody else is asked for what is about to come from a slow member', () => {
+  const { strategy, clock } = make(1)
+  for (const id of ['slow', 'fast']) strategy.join(id, { givesUnits: true })
+  strategy.has('slow', 0, 'all')
+  for (const ask of all(strategy, 'slow')) bring(strategy, ask, clock, 1000)
+  const [last] = all(strategy, 'slow')
+  strategy.has('fast', 0, 'all')
+  while (strategy.missing > 1) for (const ask of all(strategy, 'fast')) bring(strategy, ask, clock, 157)
+  // 58 ms are left of 1000, and the fast one would take 157.
+  expect(all(strategy, 'fast')).toEqual([])
+  clock.ms += 500
+  expect(all(strategy, 'fast')).toMatchObject([{ first: last?.first }])
+})
+
+test('what somebody else has brought is not called off as long as its member is to bring more on the same connection', () => {
+  const { strategy, clock, held } = fastOnce()
+  const [one, ...others] = held
+  if (one === undefined || others.length === 0) throw new Error('too little was asked for')
+  strategy.stalled('a')
+  for (const ask of [one, ...others]) {
+    expect(strategy.needless()).toEqual([])
+    for (let unit = ask.first; unit < ask.first + ask.count; unit++) strategy.got(ask.piece, some(unit))
+    const again = strategy.next('b')
+    if (again !== undefined) bring(strategy, again, clock, 10)
+  }
 })
 
 test('who wins at the end is not called off, though what it brought is here before it is said to be done', () => {

@@ -253,11 +253,14 @@ export class Strategy {
   }
 
   /**
-   * Asks that another one has overtaken, and whose units are all here: to be called off, and told as `failed`. Asked for
+   * Asks that another one has overtaken, and whose units are all here: to be called off, and told as `failed`. Only of
+   * members of whom nothing else is waited for: with an ask goes its connection, and what else comes on that. Asked for
    * after `done`; what comes is told of before, and till then nobody knows which of two has won.
    */
   needless(): readonly Ask[] {
-    return this.#needless.size === 0 ? NONE : [...this.#needless]
+    if (this.#needless.size === 0) return NONE
+    const isNeedless = (ask: Ask): boolean => this.#needless.has(ask)
+    return [...this.#needless].filter(({ member }) => this.#member(member)?.asks.every(isNeedless))
   }
 
   #isHere(ask: Ask): boolean {
