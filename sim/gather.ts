@@ -81,7 +81,7 @@ export class Gather {
         await clock.sleep(waitMs, this.#signal)
         const parents = await this.#deps.refresh(this.#signal)
         if (parents === undefined) return this.#end()
-        this.#add(parents)
+        this.#add(parents, { instead: true })
         this.#move()
       }
     } catch (error) {
@@ -89,15 +89,28 @@ export class Gather {
     }
   }
 
-  #add(parents: readonly Parent[]): void {
+  /** `instead`: of others, where there is no room. */
+  #add(parents: readonly Parent[], { instead = false } = {}): void {
     for (const parent of parents) {
       const giver = this.#deps.giverOf(parent)
-      if (giver === undefined || this.#members.length >= MAX_MEMBERS || this.#seen.has(parent.id)) continue
+      if (giver === undefined || this.#seen.has(parent.id) || !this.#hasRoom(instead)) continue
       this.#seen.add(parent.id)
       if (!giver.machine.alive) continue
       this.#strategy.join(parent.id, { givesUnits: true })
       this.#members.push(this.#newMember(parent.id, giver))
     }
+  }
+
+  #hasRoom(instead: boolean): boolean {
+    if (this.#members.length < MAX_MEMBERS) return true
+    const spare = this.#members.filter(({ id, busy }) => !busy && !this.#strategy.canGive(id, 'alone'))
+    const [least] = spare.toSorted((a, b) => a.usefulAtMs - b.usefulAtMs)
+    if (!instead || least === undefined) return false
+    this.#members.splice(this.#members.indexOf(least), 1)
+    this.#seen.delete(least.id)
+    least.leave()
+    this.#strategy.leave(least.id)
+    return true
   }
 
   #newMember(id: string, giver: Giver): MemberModel {

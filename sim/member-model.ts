@@ -26,6 +26,8 @@ export interface MemberEvents {
 export class MemberModel implements Happening {
   readonly id: string
   asks: Ask[] = []
+  /** When it last brought something, or came. */
+  usefulAtMs: number
   readonly #giver: Giver
   readonly #taker: Giver
   readonly #deps: GatherDeps
@@ -44,6 +46,7 @@ export class MemberModel implements Happening {
   constructor(id: string, giver: Giver, taker: Giver, deps: GatherDeps, events: MemberEvents) {
     const { clock, wires } = deps
     this.id = id
+    this.usefulAtMs = clock.now()
     this.#giver = giver
     this.#taker = taker
     this.#deps = deps
@@ -94,6 +97,7 @@ export class MemberModel implements Happening {
   }
 
   came(ask: Ask): void {
+    this.usefulAtMs = this.#deps.clock.now()
     this.asks.splice(this.asks.indexOf(ask), 1)
   }
 

@@ -19,6 +19,9 @@ export class RoundMember {
   readonly #calledOff = new WeakSet<Ask>()
   #channel: BlockChannel | undefined
   #misses = 0
+  readonly #stop = new AbortController()
+  /** When it last brought something, or came; as `performance.now()`. */
+  usefulAtMs = performance.now()
   #missedAtMs = 0
   /** It has told all it has. */
   toldAll = false
@@ -30,6 +33,11 @@ export class RoundMember {
   constructor(parent: Parent) {
     this.id = parent.id
     this.parent = parent
+  }
+
+  /** Aborts when it has left. */
+  get gone(): AbortSignal {
+    return this.#stop.signal
   }
 
   get busy(): boolean {
@@ -74,6 +82,7 @@ export class RoundMember {
         await fetchBlocks(task, ask, record, this.#channel, deps)
       }
       this.#misses = 0
+      this.usefulAtMs = performance.now()
     } finally {
       this.#asks.delete(ask)
     }
@@ -109,6 +118,7 @@ export class RoundMember {
 
   leave(): void {
     this.left = true
+    this.#stop.abort()
     this.#told.clear()
     this.#channel?.close()
     this.#channel = undefined

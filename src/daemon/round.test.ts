@@ -194,6 +194,18 @@ test('parents that left make room for those that join', async () => {
   expect(done.task.complete).toBe(true)
 })
 
+test('a full round takes in who comes later, for one that is of no use', async () => {
+  const first = Array.from({ length: 24 }, (_, n) => `first${n}`)
+  const refresh = () => Promise.resolve([parent('late')])
+  const same: Behaviour = { content, record: signed, has: [0], lingers: true }
+  await using done = await round(
+    { ...Object.fromEntries(first.map((name) => [name, same])), late: { content, record: signed } },
+    { refresh, patienceMs: 5000 },
+    first,
+  )
+  expect(done.task.complete).toBe(true)
+})
+
 test('a parent that never has what it tells of is left after a few such answers, and the scheduler is told of each', async () => {
   for (const blocks of [false, true]) {
     const missing = () => new Failure('piece.missing', 'not here')

@@ -6,7 +6,8 @@ import { type Announced, Doubted, type ParentLink } from './from-parent.ts'
 import { lastWanted, type Wanted } from './from-source.ts'
 import { type News, PieceNews } from './piece-news.ts'
 import type { Parent } from './plan.ts'
-import { RoundMember } from './round-member.ts'
+import type { RoundMember } from './round-member.ts'
+import { RoundMembers } from './round-members.ts'
 import { strategyFor } from './round-strategy.ts'
 import { toldBy } from './round-told.ts'
 import type { Ask, Strategy } from './strategy/index.ts'
@@ -33,7 +34,6 @@ export interface RoundDeps {
 /** The swarm grows fastest at its beginning. */
 const FIRST_REFRESH_MS = 100
 const LAST_REFRESH_MS = 10_000
-const MAX_MEMBERS = 24
 /** With the same parents, when what they brought was doubted. */
 const MAX_ROUNDS = 3
 /** When all was asked for, how often it is checked who is late. */
@@ -82,7 +82,7 @@ class Round {
   readonly #task: StoredTask
   readonly #deps: RoundDeps
   readonly #signal: AbortSignal
-  readonly #members: RoundMember[] = []
+  readonly #members: RoundMembers
   readonly #news: PieceNews<RoundMember>
   readonly #strategy: Strategy
   readonly #running = new Set<Promise<void>>()
@@ -108,19 +108,18 @@ class Round {
     signal.addEventListener('abort', () => this.#resolve(), { once: true })
     this.#news = new PieceNews(task, deps.records)
     this.#strategy = strategyFor(task, deps)
+    this.#members = new RoundMembers(this.#strategy)
     this.#forget = [task.onPiece(({ number }) => this.#got(number)), task.onBlocks((number) => this.#got(number))]
-    this.#add(parents)
+    this.#add(parents, { instead: false })
     if (deps.refresh !== undefined) this.#run(this.#grow(deps.refresh))
     this.#moveSoon()
   }
 
-  #add(parents: readonly Parent[]): void {
+  /** `instead`: of others, where there is no room. */
+  #add(parents: readonly Parent[], how: { readonly instead: boolean }): void {
     for (const parent of parents) {
-      const room = this.#members.filter(({ left }) => !left).length < MAX_MEMBERS
-      if (!room || this.#members.some(({ id }) => id === parent.id)) continue
-      const member = new RoundMember(parent)
-      this.#members.push(member)
-      this.#run(this.#listen(member))
+      const member = this.#members.add(parent, how)
+      if (member !== undefined) this.#run(this.#listen(member))
     }
   }
 
@@ -138,7 +137,7 @@ class Round {
     try {
       const parents = await refresh(this.#signal)
       if (parents === undefined) return this.#resolve()
-      this.#add(parents)
+      this.#add(parents, { instead: true })
       this.#offer(this.#news.reconsider())
     } catch (error) {
       if (!this.#signal.aborted) this.#deps.log.debug({ why: messageOf(error) }, 'no more parents are found for now')
@@ -149,8 +148,9 @@ class Round {
   async settled(): Promise<void> {
     for (const stop of this.#forget) stop()
     clearTimeout(this.#patience)
-    this.stayed = this.#members.filter(({ left }) => !left).map(({ parent }) => parent)
-    for (const member of this.#members) member.leave()
+    const { here } = this.#members
+    this.stayed = here.map(({ parent }) => parent)
+    for (const member of here) member.leave()
     await Promise.all(this.#running)
     this.#deps.log.debug({ task: this.#task.meta.taskId, ...this.#counts }, 'a round is over')
   }
@@ -163,14 +163,15 @@ class Round {
   /** Learns what a parent has, as long as it tells. */
   async #listen(member: RoundMember): Promise<void> {
     const deps = { ...this.#deps, known: () => this.#news.known }
+    const signal = AbortSignal.any([this.#signal, member.gone])
     try {
-      for await (const announced of toldBy(member.parent, this.#task, deps, this.#signal)) {
+      for await (const announced of toldBy(member.parent, this.#task, deps, signal)) {
         if (member.left) break
         this.#hear(member, announced)
       }
       member.toldAll = true
     } catch (error) {
-      if (!this.#signal.aborted) this.#drop(member, asFailure(error, 'peer.unreachable'))
+      if (!signal.aborted) this.#drop(member, asFailure(error, 'peer.unreachable'))
     }
     this.#moveSoon()
   }
@@ -225,19 +226,20 @@ class Round {
     if (this.#strategy.complete) return this.#end({ doubted: !isHere(this.#task, this.#deps.wanted()) })
     if (this.#mayDoWithoutRecord) {
       for (const { teller, announced, which } of this.#news.withoutRecords()) {
+        if (teller.left) continue
         this.#strategy.join(teller.id, { givesUnits: false })
         this.#strategy.has(teller.id, announced.number, which)
       }
     }
     this.#strategy.leaveOverdue()
     this.#askAll()
-    if (this.#members.some(({ busy }) => busy)) {
+    const { here } = this.#members
+    if (here.some(({ busy }) => busy)) {
       // Nothing may happen until the slowest has answered: look whether somebody else would be faster.
       this.#patience = setTimeout(() => this.#moveSoon(), LOOK_AGAIN_MS)
       return
     }
-    if (this.#members.every((member) => member.left || (member.toldAll && !this.#strategy.canGive(member.id))))
-      return this.#resolve()
+    if (here.every(({ id, toldAll }) => toldAll && !this.#strategy.canGive(id))) return this.#resolve()
     this.#patience = setTimeout(() => {
       const { missing, open } = this.#strategy
       this.#deps.log.info({ task: this.#task.meta.taskId, missing, open }, 'parents have nothing new for too long')
@@ -246,7 +248,7 @@ class Round {
   }
 
   #askAll(): void {
-    const members = this.#members.filter(({ left }) => !left)
+    const members = this.#members.here
     let busy = members.filter((member) => member.busy).length
     this.#turn++
     for (let index = 0; index < members.length; index++) {
@@ -273,7 +275,7 @@ class Round {
       )
       this.#strategy.revived(member.id)
       this.#strategy.done(ask)
-      for (const late of this.#strategy.needless()) this.#member(late)?.callOff()
+      for (const late of this.#strategy.needless()) this.#members.get(late.member)?.callOff()
     } catch (error) {
       this.#strategy.failed(ask)
       if (!this.#signal.aborted && !member.left && !member.wasCalledOff(ask)) this.#lose(member, ask, error)
@@ -324,11 +326,7 @@ class Round {
 
   /** A CRC-32 of the sender's own will do only where nobody is left who could still bring a record. */
   get #mayDoWithoutRecord(): boolean {
-    return !this.#deps.requireRecords && !this.#members.some(({ mayBringRecords }) => mayBringRecords)
-  }
-
-  #member(ask: Ask): RoundMember | undefined {
-    return this.#members.find(({ id }) => id === ask.member)
+    return !this.#deps.requireRecords && !this.#members.here.some(({ mayBringRecords }) => mayBringRecords)
   }
 }
 

@@ -67,6 +67,33 @@ test('a child that may not read the origin is refused after five intervals in wh
   expect(outcome.failure).toBe('download.no_source')
 })
 
+test('of a full neighbourhood one makes room for another as long as the swarm grows, and never who has everything', async () => {
+  const loop = new Loop({ neighbourLimit: 3 }, Math.random)
+  const { net } = loop
+  const reader = net.peer('reader', 'reading')
+  const child = net.peer('child', 'running', { parent: reader })
+  const first = ['a', 'b'].map((name) => net.peer(name, 'running', { parent: reader }))
+  for (const parent of first) net.swarm.link(parent, child)
+  const ask = async (): Promise<string | undefined> => {
+    const outcome = loop.start(child)
+    await settled()
+    expect(child.parents.size).toBe(3)
+    return named(outcome)?.[0]
+  }
+  const second = net.peer('second', 'running', { parent: reader })
+  for (let turn = 0; turn < 50; turn++) expect(await ask()).toBe(reader.id)
+  expect(child.parents.has(second)).toBe(false)
+
+  net.nowMs += 10_000
+  const late = net.peer('late', 'running', { parent: reader })
+  const met = new Set<unknown>()
+  for (let turn = 0; turn < 50; turn++) {
+    expect(await ask()).not.toBe(reader.id)
+    for (const parent of child.parents) met.add(parent)
+  }
+  expect(met).toEqual(new Set([reader, ...first, second, late]))
+})
+
 test('a child that waits is told of a new parent at once, without a tick of the clock', async () => {
   const loop = new Loop()
   const outcome = loop.start(loop.net.peer('child', 'waiting', { sourceForbidden: true }))

@@ -5,6 +5,7 @@ import { nextStep, type StepLimits } from './next-step.ts'
 import { type Judge, rankByVerdicts, rankParents, type Verdict } from './rank-parents.ts'
 import { isReading, tell } from './swarm/editions.ts'
 import type { Edition, Host, Peer } from './swarm/model.ts'
+import { isRoot } from './swarm/rooted.ts'
 import { isLive } from './swarm/states.ts'
 import type { Swarm } from './swarm/swarm.ts'
 
@@ -20,6 +21,9 @@ export interface ScheduleDeps {
   /** Ranks in the place of the default score. */
   readonly judge?: Judge | undefined
 }
+
+/** Who came so much later has come later. */
+const GROWN_MS = 2000
 
 /** What a child is told. */
 export type Answer =
@@ -39,6 +43,7 @@ export async function schedule(
   const { swarm, seeds, clock, limits, random, judge } = deps
   const startedAtMs = clock.now()
   giveUpLost(child, swarm)
+  mingle(child, deps)
   for (;;) {
     signal.throwIfAborted()
     const nowMs = clock.now()
@@ -93,6 +98,19 @@ function giveUpLost(child: Peer, swarm: Swarm): void {
   const { edition } = child
   const lost = [...child.parents].filter((parent) => edition === undefined || !isAcceptable(parent, child, edition))
   for (const parent of lost) swarm.unlink(parent, child)
+}
+
+/**
+ * Those who came together know each other, and what is new reaches who came later as well: of a full neighbourhood one
+ * makes room for somebody else, as long as the swarm grows.
+ */
+function mingle(child: Peer, { swarm, limits, random }: ScheduleDeps): void {
+  const { edition, parents } = child
+  if (edition === undefined || parents.size < limits.neighbourLimit) return
+  if (edition.joinedAtMs < child.createdAtMs + GROWN_MS) return
+  const others = [...parents].filter((parent) => !isRoot(parent))
+  const one = others[Math.floor(random() * others.length)]
+  if (one !== undefined) swarm.unlink(one, child)
 }
 
 /** From here on the child reads the origin, and whoever waits may have its pieces. */

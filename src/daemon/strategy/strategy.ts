@@ -171,13 +171,14 @@ export class Strategy {
     }
   }
 
-  /** Whether a member has anything that is still to come, asked for or not. */
-  canGive(id: string): boolean {
+  /** Whether a member has anything that is still to come, asked for or not; `alone`: and that nobody else has. */
+  canGive(id: string, how?: 'alone'): boolean {
     const member = this.#member(id)
     if (member === undefined) return false
     const { to } = this.#states.range
     for (let unit = this.#states.firstMissing; unit < to; unit++) {
-      if (this.#states.isMissing(unit) && member.units.has(unit)) return true
+      if (!this.#states.isMissing(unit) || !member.units.has(unit)) continue
+      if (how !== 'alone' || this.#states.holders(unit) === 1) return true
     }
     return false
   }

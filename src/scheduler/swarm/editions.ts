@@ -18,6 +18,7 @@ export function newEdition(description: Description): Edition {
     offering: new SampleSet(),
     roots: new SampleSet(),
     crossings: new Map(),
+    joinedAtMs: Number.NEGATIVE_INFINITY,
     validatedAtMs: { bySeed: Number.NEGATIVE_INFINITY, byAny: Number.NEGATIVE_INFINITY },
     seedsElsewhere: new Map(),
     toldAtMs: new Map(),

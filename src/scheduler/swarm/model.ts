@@ -111,6 +111,8 @@ export interface Edition {
   /** Host ids and keys whose word counts for its pieces. Kept when the host leaves: its pieces are passed on. */
   readonly signers: Map<string, Uint8Array>
   readonly peers: Set<Peer>
+  /** When the last of them came. */
+  joinedAtMs: number
   /** Those of them that read the origin now. */
   readonly reading: Set<Peer>
   /** Those of them that can be asked for pieces, now or as soon as they have some. */

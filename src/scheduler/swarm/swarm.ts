@@ -175,6 +175,7 @@ export class Swarm {
     forget(peer)
     peer.edition = edition
     edition.peers.add(peer)
+    edition.joinedAtMs = Math.max(edition.joinedAtMs, peer.createdAtMs)
     this.#refresh(peer)
   }
 
