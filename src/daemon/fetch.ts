@@ -34,6 +34,22 @@ export interface Demand {
   readonly bucket: TokenBucket
 }
 
+export interface Origin {
+  readonly source: Source | Failure
+  readonly request: ReadRequest
+}
+
+/** All that the plans of one fetch are carried out with. */
+interface Fetch {
+  readonly task: StoredTask
+  readonly demand: Demand
+  readonly origin: Origin
+  readonly session: PlanSession
+  readonly records: RecordChecker
+  readonly deps: FetchDeps
+  readonly signal: AbortSignal
+}
+
 /** A plan is asked for this many times in a row without one new piece; then the source, or the end. */
 const FRUITLESS_PLANS = 5
 
@@ -44,7 +60,7 @@ const FRUITLESS_PLANS = 5
 export async function fetchTask(
   task: StoredTask,
   demand: Demand,
-  origin: { readonly source: Source | Failure; readonly request: ReadRequest },
+  origin: Origin,
   registration: Registration,
   deps: FetchDeps,
   signal: AbortSignal,
@@ -59,13 +75,14 @@ export async function fetchTask(
   })
   const records = new RecordChecker()
   records.trust([...task.signers, asSigner(deps.signer)])
+  const fetch = { task, demand, origin, session, records, deps, signal }
   try {
     let fruitless = 0
     while (!isHere(task, demand.wanted())) {
       const before = task.heldBytes
       const plan = fruitless < FRUITLESS_PLANS ? await session.next(signal) : GIVE_UP
       await learn(task, plan, records)
-      await follow(plan, task, demand, origin, session, records, deps, signal)
+      await follow(plan, fetch)
       fruitless = task.heldBytes > before ? 0 : fruitless + 1
     }
     await deps.originDigests.passed(task, signal) // before anybody is told that all went well
@@ -91,37 +108,42 @@ async function learn(task: StoredTask, plan: Plan, records: RecordChecker): Prom
   if (said !== undefined && task.contentLength === undefined) await task.setContentLength(said)
 }
 
-/** Does what the plan says. */
-async function follow(
-  plan: Plan,
-  task: StoredTask,
-  demand: Demand,
-  origin: { readonly source: Source | Failure; readonly request: ReadRequest },
-  session: PlanSession,
-  records: RecordChecker,
-  deps: FetchDeps,
-  signal: AbortSignal,
-): Promise<void> {
-  const limit = (sink: ByteSink): ByteSink => withLimit(sink, [deps.bucket, demand.bucket], signal)
-  if (plan.kind === 'nothing') {
-    await task.setContentLength(0)
-  } else if (plan.kind === 'parents') {
-    const failed = (number: number, parent: { id: string }, failure: Failure): void => {
-      deps.counts.add('dragonfly_dfdaemon_piece_task_failed_total', 1, { code: failure.code })
-      session.failed(number, parent.id, { corrupt: failure.code === 'piece.corrupt' })
-    }
-    const wanted = (): Wanted => demand.wanted()
-    const inOrder = (): boolean => demand.inOrder()
-    const refresh = session.refresh && ((stop: AbortSignal) => refreshed(task, session, records, stop))
-    await fetchFromParents(task, plan.parents, { ...deps, records, limit, failed, wanted, inOrder, refresh }, signal)
-  } else {
-    const source = readableSource(origin.source, demand, plan.why, task.meta.url)
-    deps.log.info({ task: task.meta.taskId, why: plan.why }, 'back to source')
-    deps.counts.add('dragonfly_dfdaemon_back_to_source_total', 1, { scheme: source.scheme })
-    const published = (digest: Digest | undefined): void => deps.originDigests.expect(task, digest)
-    const sourceDeps = { source, signer: deps.signer, limit, published }
-    await fetchFromSource(task, demand.wanted(), origin.request, sourceDeps, signal)
+async function follow(plan: Plan, fetch: Fetch): Promise<void> {
+  if (plan.kind === 'nothing') await fetch.task.setContentLength(0)
+  else if (plan.kind === 'parents') await askParents(plan.parents, fetch)
+  else await readSource(plan.why, fetch)
+}
+
+function askParents(parents: readonly Parent[], fetch: Fetch): Promise<void> {
+  const { task, demand, session, records, deps, signal } = fetch
+  const failed = (number: number, parent: { id: string }, failure: Failure): void => {
+    deps.counts.add('dragonfly_dfdaemon_piece_task_failed_total', 1, { code: failure.code })
+    session.failed(number, parent.id, { corrupt: failure.code === 'piece.corrupt' })
   }
+  const round = {
+    ...deps,
+    records,
+    limit: limitOf(fetch),
+    failed,
+    wanted: () => demand.wanted(),
+    inOrder: () => demand.inOrder(),
+    refresh: session.refresh && ((stop: AbortSignal) => refreshed(task, session, records, stop)),
+  }
+  return fetchFromParents(task, parents, round, signal)
+}
+
+function readSource(why: string, fetch: Fetch): Promise<void> {
+  const { task, demand, origin, deps, signal } = fetch
+  const source = readableSource(origin.source, demand, why, task.meta.url)
+  deps.log.info({ task: task.meta.taskId, why }, 'back to source')
+  deps.counts.add('dragonfly_dfdaemon_back_to_source_total', 1, { scheme: source.scheme })
+  const published = (digest: Digest | undefined): void => deps.originDigests.expect(task, digest)
+  const sourceDeps = { source, signer: deps.signer, limit: limitOf(fetch), published }
+  return fetchFromSource(task, demand.wanted(), origin.request, sourceDeps, signal)
+}
+
+function limitOf({ deps, demand, signal }: Fetch): (sink: ByteSink) => ByteSink {
+  return (sink) => withLimit(sink, [deps.bucket, demand.bucket], signal)
 }
 
 /** Parents that joined the swarm meanwhile; undefined when the plan is another one by now. */

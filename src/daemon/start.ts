@@ -2,9 +2,11 @@ import { join } from 'node:path'
 import {
   BlockConnections,
   downloadService,
+  type GrpcServer,
   implement,
   isPortTaken,
   openChannel,
+  type PieceServer,
   type SchedulerClient,
   schedulerClient,
   serveGrpc,
@@ -69,26 +71,22 @@ export async function startDaemon(deps: DaemonDeps): Promise<Daemon> {
   }
 }
 
+/** What all parts of one daemon count in. */
+interface Shared {
+  readonly activity: Activity
+  readonly counts: Counts
+  readonly handouts: Handouts
+}
+
+/** What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready. */
 async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   const { settings, host, store, log } = deps
-  const activity = new Activity()
-  const counts = new Counts()
+  const shared: Shared = { activity: new Activity(), counts: new Counts(), handouts: new Handouts() }
   const key = await hostKey(join(deps.workhome, 'host.key'))
   const schedulers = deps.schedulers.map((address) =>
     schedulerClient(scope.own(openChannel(address, { unavailable: 'scheduler.unavailable' }))),
   )
-
-  // What others reach comes first, so that it can be announced; what dfget reaches comes last, when all is ready.
-  const { upload: serving, listen, download } = settings
-  const handouts = new Handouts()
-  const pieces = scope.own(
-    await orAnyPort(serving.piecePort, log, (port) =>
-      listenForPieces(
-        { ...serving, host: listen, port, idleTimeoutMs: download.pieceTimeout },
-        { store, activity, counts, handouts },
-      ),
-    ),
-  )
+  const pieces = scope.own(await openPieces(deps, shared))
   let announcer: Announcer | undefined
   const planner = schedulerPlanner({
     host,
@@ -97,9 +95,10 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     scheduleTimeoutMs: settings.scheduler.scheduleTimeout,
     log,
   })
-  const fetches = new Fetches(fetchDeps(deps, planner, key, counts, scope))
+  const fetches = new Fetches(fetchDeps(deps, planner, key, shared.counts, scope))
   const services: ServicesDeps = {
     ...deps,
+    ...shared,
     planner,
     fetches,
     isRunning: (task) => fetches.isRunning(task),
@@ -110,29 +109,8 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
     offer: async (task) => announcer?.offer(task),
     forget: (taskId) => forgetTask(schedulers, host.id, taskId),
     leave: async () => announcer?.leave(),
-    activity,
-    counts,
   }
-  const sync = {
-    store,
-    handouts,
-    isRunning: services.isRunning,
-    ip: host.ip,
-    port: pieces.port,
-    sent: (bytes: number) => counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes),
-  }
-  const upload = scope.own(
-    await orAnyPort(serving.port, log, (port) =>
-      serveGrpc({
-        services: [
-          implement(uploadService, uploadHandlers({ ...services, sync })),
-          serveHealth(['dfdaemon.v2.DfdaemonUpload']),
-        ],
-        listen: { host: listen, port },
-        onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
-      }),
-    ),
-  )
+  const upload = scope.own(await openUpload(deps, services, shared, pieces.port))
   announcer = scope.own(
     new Announcer({
       schedulers,
@@ -146,22 +124,56 @@ async function build(deps: DaemonDeps, scope: Scope): Promise<Daemon> {
   await announcer.announce()
   scope.own(evictRegularly(store, deps.storageLimits, services.forget, log))
   const socket = settings.socket || join(deps.workhome, 'daemon.sock')
-  scope.own(
-    await serveGrpc({
-      services: [implement(downloadService, downloadHandlers(services)), serveHealth(['dfdaemon.v2.DfdaemonDownload'])],
-      listen: { path: socket },
-      stopping: 'daemon.unavailable', // dfget then reads the origin itself
-      onBug: (error) => log.error({ error: String(error) }, 'a call failed by a bug'),
-    }),
-  )
+  scope.own(await openDownload(socket, services))
   return {
     socket,
     uploadPort: upload.port,
     piecePort: pieces.port,
-    samples: () => counts.samples(store),
-    idleMs: () => (fetches.count > 0 ? 0 : activity.idleMs()),
+    samples: () => shared.counts.samples(store),
+    idleMs: () => (fetches.count > 0 ? 0 : shared.activity.idleMs()),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   }
+}
+
+function openPieces({ settings, store, log }: DaemonDeps, shared: Shared): Promise<PieceServer> {
+  const { upload, listen, download } = settings
+  const how = { ...upload, host: listen, idleTimeoutMs: download.pieceTimeout }
+  return orAnyPort(upload.piecePort, log, (port) => listenForPieces({ ...how, port }, { store, ...shared }))
+}
+
+/** What other hosts and schedulers reach. */
+function openUpload(
+  { settings, host, store, log }: DaemonDeps,
+  services: ServicesDeps,
+  { handouts, counts }: Shared,
+  port: number,
+): Promise<GrpcServer> {
+  const sent = (bytes: number): void => counts.add('dragonfly_dfdaemon_upload_bytes_total', bytes)
+  const sync = { store, handouts, isRunning: services.isRunning, ip: host.ip, port, sent }
+  return orAnyPort(settings.upload.port, log, (at) =>
+    serveGrpc({
+      services: [
+        implement(uploadService, uploadHandlers({ ...services, sync })),
+        serveHealth(['dfdaemon.v2.DfdaemonUpload']),
+      ],
+      listen: { host: settings.listen, port: at },
+      onBug: tellBug(log),
+    }),
+  )
+}
+
+/** What dfget reaches. */
+function openDownload(path: string, services: ServicesDeps): Promise<GrpcServer> {
+  return serveGrpc({
+    services: [implement(downloadService, downloadHandlers(services)), serveHealth(['dfdaemon.v2.DfdaemonDownload'])],
+    listen: { path },
+    stopping: 'daemon.unavailable', // dfget then reads the origin itself
+    onBug: tellBug(services.log),
+  })
+}
+
+function tellBug(log: Logger): (error: unknown) => void {
+  return (error) => log.error({ error: String(error) }, 'a call failed by a bug')
 }
 
 function fetchDeps(
