@@ -34,7 +34,7 @@ export interface Demand {
   readonly bucket: TokenBucket
 }
 
-export interface Origin {
+interface Origin {
   readonly source: Source | Failure
   readonly request: ReadRequest
 }

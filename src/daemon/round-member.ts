@@ -19,10 +19,10 @@ export class RoundMember {
   readonly #calledOff = new WeakSet<Ask>()
   #channel: BlockChannel | undefined
   #misses = 0
+  #missedAtMs = 0
   readonly #stop = new AbortController()
   /** When it last brought something, or came; as `performance.now()`. */
   usefulAtMs = performance.now()
-  #missedAtMs = 0
   /** It has told all it has. */
   toldAll = false
   /** No more is asked of it in this round. */
